@@ -1,0 +1,18 @@
+"""srrepro reproduces super-resolution papers and shows how far every number is from the published one."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from srrepro.evaluation.upscale import load
+
+__version__ = version("srrepro")
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":  # torch takes a second to import: only who upscales pays for it
+        from srrepro.evaluation.upscale import load  # noqa: PLC0415
+
+        return load
+    raise AttributeError(f"module 'srrepro' has no attribute {name!r}")

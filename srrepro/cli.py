@@ -1,0 +1,266 @@
+"""The verbs: parse, call, print. No logic."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args
+
+import click
+import pandas as pd
+import torch
+from tabulate import tabulate
+
+import srrepro
+from srrepro import models, suites
+from srrepro.data.registry import DataFolder, members, sets
+from srrepro.errors import InputError
+from srrepro.evaluation.evaluate import TestSet
+from srrepro.evaluation.evaluate import evaluate as score
+from srrepro.evaluation.upscale import load
+from srrepro.evaluation.weights import shipped
+from srrepro.reporting import tables
+from srrepro.reporting.evidence import WEIGHTS, read_all
+from srrepro.reporting.evidence import read as read_run
+from srrepro.reporting.sheet import sheet
+from srrepro.suites import SUITES, Train, Workshop
+from srrepro.training.engine import Precision
+from srrepro.training.loop import Diverged, Stopped
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Verbs(click.Group):
+    """Turns what a user can cause into one message: 2 for bad input, 1 for a run that failed or was stopped."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, OSError) as error:
+            _leave(str(error), code=2)
+        except Diverged as error:
+            _leave(str(error), code=1)
+        except Stopped as stopped:
+            _leave(f"{stopped}; give the same command again to go on", code=1)
+
+
+def _leave(message: str, *, code: int) -> NoReturn:
+    error = click.ClickException(message)
+    error.exit_code = code
+    raise error
+
+
+def _places(function: F) -> F:
+    for option in (
+        click.option(
+            "--mirror",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            envvar="SRREPRO_MIRROR",
+            help="Read the registry's URLs from this folder instead of the network.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path, file_okay=False),
+            envvar="SRREPRO_DATA",
+            default=Path("datasets"),
+            show_default=True,
+            help="Where images and stores live.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _results(function: F) -> F:
+    return click.option(
+        "--results",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("results"),
+        show_default=True,
+        help="Where evidence lives.",
+    )(function)
+
+
+def _hardware(function: F) -> F:
+    function = click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        default="float32",
+        show_default=True,
+        help="Of training steps; measurements are always float32.",
+    )(function)
+    return _device(function)
+
+
+def _device(function: F) -> F:
+    return click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        callback=lambda _context, _option, value: _pick_device(value),
+    )(function)
+
+
+def _pick_device(asked: str) -> str:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda was asked for, but PyTorch sees no CUDA device here. Use --device cpu.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+
+
+_scale = click.option("--scale", type=click.IntRange(2, 4), required=True, help="2, 3 or 4.")
+_positive = click.FloatRange(min=0, min_open=True)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(srrepro.__version__)
+def main() -> None:
+    """Reproduce super-resolution papers, and show how far every number is from the published one.
+
+    Start with `srrepro run-all --suite demo`: it needs no download.
+    """
+
+
+@main.command(epilog="Example: srrepro prepare T91 Set5 --mirror /media/sr-data")
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@_places
+def prepare(names: tuple[str, ...], data: Path, mirror: Path | None) -> None:
+    """Fetch, verify and build the stores of the named sets; of every set that can be had if none is named."""
+    report = suites.prepare(DataFolder(data, mirror), names)
+    for name, what in report.items():
+        click.echo(f"{name}: {what}")
+    if all(what == "ready already" for what in report.values()):
+        click.echo("Nothing to do.")
+
+
+@main.command("list", epilog="Example: srrepro list")
+def list_() -> None:
+    """Recipes, released weights, data sets and suites."""
+    recipes = [
+        {
+            "recipe": recipe.name,
+            "network": recipe.model,
+            "trains on": recipe.training.set if recipe.training else "",
+            "backprops": f"{recipe.training.backprops:,}" if recipe.training else "",
+            "the paper's own": "yes" if recipe.of_the_paper else "",
+            "weights ship for": " ".join(f"×{s}" for s in suites.SCALES if shipped(recipe.name, s).exists()),
+        }
+        for recipe in models.recipes().values()
+    ]
+    released = [
+        {
+            "released weights": weights.name,
+            "network": weights.model,
+            "trained on": weights.training_set,
+            "scales": " ".join(f"×{scale}" for scale in weights.files),
+        }
+        for weights in models.authors().values()
+    ]
+    listed = [{"set": name, "files": len(members(name))} for name in sets()]
+    for part in (recipes, released, listed, [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()]):
+        click.echo(tabulate(part, headers="keys", disable_numparse=True) + "\n")
+
+
+@main.command(epilog="Example: srrepro show srcnn-915")
+@click.argument("recipe")
+def show(recipe: str) -> None:
+    """Every number of a recipe, with its source: the paper, the authors' code, or a choice of ours and why."""
+    click.echo(tabulate(sheet(models.recipe(recipe)), headers=("field", "value", "source"), disable_numparse=True))
+
+
+@main.command(epilog="Example: srrepro train srcnn-915-quick --scale 3")
+@click.argument("recipe")
+@_scale
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--budget", type=_positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
+@click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
+@_hardware
+@_places
+@_results
+def train(
+    recipe: str,
+    scale: int,
+    seed: int,
+    budget: float,
+    fresh: bool,
+    device: str,
+    precision: Precision,
+    data: Path,
+    mirror: Path | None,
+    results: Path,
+) -> None:
+    """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
+    shop = Workshop(DataFolder(data, mirror), results, device, precision)
+    job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=suites.test_sets(recipe))
+    kept, done = suites.carry_out(job, shop, fresh=fresh)
+    click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
+    click.echo(f"{'evidence' if done else 'this run has its evidence already'}: {kept}")
+    if (kept / WEIGHTS).exists():
+        click.echo(f"weights: {kept / WEIGHTS}")
+
+
+@main.command(epilog="Example: srrepro evaluate srcnn-915-quick --scale 3 --set Set5 --set mine=~/photos")
+@click.argument("subject", metavar="RECIPE|WEIGHTS")
+@_scale
+@click.option("--set", "names", multiple=True, required=True, metavar="SET|NAME=DIR", help="May be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
+@_device
+@_places
+def evaluate(
+    subject: str, scale: int, names: tuple[str, ...], as_json: bool, device: str, data: Path, mirror: Path | None
+) -> None:
+    """Measure shipped weights, a weight file (.safetensors, the authors' .mat) or released weights on test sets."""
+    folder = DataFolder(data, mirror)
+    upscaler = load(subject, scale, device=device, folder=folder)
+    rows = []
+    for test_set in [TestSet.parse(name) for name in names]:
+        scores = score(upscaler, test_set.name, test_set.examples(folder, scale))
+        rows.append(tables.quality_row(upscaler.subject, scores))
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        click.echo(tables.terminal_table(pd.DataFrame(rows)))
+
+
+@main.command("run-all", epilog="Example: srrepro run-all --suite demo")
+@click.option("--suite", type=click.Choice(list(SUITES)), default="t91", show_default=True)
+@click.option("--budget", type=_positive, default=1.0, show_default=True, help="Factor on every training budget.")
+@click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
+@_hardware
+@_places
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), help="Default: ./results, for demo ./results/demo.")
+def run_all(
+    suite: str,
+    budget: float,
+    force: bool,
+    device: str,
+    precision: Precision,
+    data: Path,
+    mirror: Path | None,
+    results: Path | None,
+) -> None:
+    """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
+    place = results or (Path("results/demo") if suite == "demo" else Path("results"))
+    jobs = suites.with_budget(list(SUITES[suite]()), budget)
+    outcome = suites.run_suite(jobs, Workshop(DataFolder(data, mirror), place, device, precision), force=force)
+    written = tables.write(place, readme=None)
+    click.echo(tables.terminal_table(tables.quality(read_all(place / "runs"))))
+    click.echo(f"\n{len(outcome.done)} done, {len(outcome.skipped)} there already, {len(outcome.failed)} failed")
+    click.echo("written: " + ", ".join(str(path) for path in written) + f"; evidence: {place / 'runs'}{os.sep}")
+    if outcome.failed:
+        _leave("failed: " + ", ".join(outcome.failed), code=1)
+
+
+@main.command(epilog="Example: srrepro report --check")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a generated file differs from its sources.")
+@_results
+def report(check: bool, results: Path) -> None:
+    """Make quality.csv, tables.md and the README's table anew from the run folders."""
+    readme = Path("README.md")
+    if check:
+        differing = tables.differing(results, readme)
+        if differing:
+            _leave(f"differs from its sources: {', '.join(map(str, differing))}. Run `srrepro report`.", code=1)
+        click.echo("every generated file agrees with its sources")
+    else:
+        click.echo("written: " + ", ".join(str(path) for path in tables.write(results, readme)))

@@ -1,0 +1,87 @@
+"""Reading photographs: any common file becomes uint8, grey (h, w) or RGB (h, w, 3)."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+
+from srrepro.errors import InputError
+
+SUFFIXES = frozenset({".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff"})
+_GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I"}
+_COLOUR = {"RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"}
+
+
+def read(path: Path) -> UInt8[ndarray, "h w *c"]:
+    """An image as uint8: grey stays grey, palettes become RGB, alpha is dropped, 16 bits are rounded to 8.
+
+    Raises
+    ------
+    InputError : not an image, cut short, or of a kind with no uint8 meaning (floats).
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _from_pillow(image, path)
+    except InputError:
+        raise
+    except Exception as error:
+        if path.suffix.lower() in {".tif", ".tiff"}:
+            return _from_tiff(path)  # Pillow cannot open TIFF files with three channels of 16 bits
+        raise InputError(f"{path} was to be read as an image, but it is not one or is cut short ({error}).") from error
+
+
+def folder_images(folder: Path) -> list[Path]:
+    """All image files directly in a folder, in the order of their names.
+
+    Raises
+    ------
+    InputError : no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} was named as an image set, but there is no such folder.")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        kinds = " ".join(sorted(SUFFIXES))
+        raise InputError(f"The folder {folder} was named as an image set, but holds no image ({kinds}).")
+    return found
+
+
+def _from_pillow(image: Image.Image, path: Path) -> UInt8[ndarray, "h w *c"]:
+    if image.mode.startswith("I"):
+        return _to_uint8(np.asarray(image), path)
+    if image.mode in _GREY or (image.mode == "P" and _is_grey_palette(image)):
+        return np.asarray(image.convert("LA").getchannel(0))
+    if image.mode in _COLOUR:
+        return np.asarray(image.convert("RGB"))
+    raise InputError(f"{path} was to be read as an 8-bit image, but its pixels are of the kind {image.mode!r}.")
+
+
+def _is_grey_palette(image: Image.Image) -> bool:
+    palette = np.asarray(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    return bool((palette == palette[:, :1]).all())
+
+
+def _from_tiff(path: Path) -> UInt8[ndarray, "h w *c"]:
+    try:
+        pixels = tifffile.imread(path)
+    except Exception as error:
+        raise InputError(f"{path} was to be read as a TIFF image, but it is not one or is cut short.") from error
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        pixels = pixels[..., :-1]
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise InputError(f"{path} was to be read as one grey or RGB image, but its shape is {pixels.shape}.")
+    return _to_uint8(pixels, path)
+
+
+def _to_uint8(pixels: ndarray, path: Path) -> UInt8[ndarray, "h w *c"]:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype.kind in "ui" and pixels.size and pixels.min() >= 0 and pixels.max() <= 65535:
+        return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    raise InputError(f"{path} was to be read as an 8- or 16-bit image, but its pixels are {pixels.dtype}.")

@@ -1,0 +1,261 @@
+"""HDF5 stores: what recipes train on and evaluation reads, built once from verified images.
+
+A training store holds patches, `interpolated` (or `low`) as float32 and `high` as exact uint8, chunked for sequential
+reading. An evaluation store holds `reference`, `low` and `interpolated` of every image of one set at one scale. Both
+describe themselves in their attributes, carry a checksum per chunk, and appear under their name only when complete.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import h5py
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+from numpy.lib.stride_tricks import sliding_window_view
+
+from srrepro.data import images
+from srrepro.data.degrade import RESIZER, Planes, degrade
+from srrepro.data.registry import DataFolder, fetch, members
+from srrepro.errors import InputError
+from srrepro.progress import track
+
+FORMAT = 1
+CHUNK = 128  # patches; the usual batch, half a MiB of float32 at 33 pixels
+
+Attributes = dict[str, str | int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingShape:
+    """What decides the content of a training store.
+
+    `patch` and `stride` are pixels of the high image; `takes` is what a network is fed.
+    """
+
+    set: str
+    scales: tuple[int, ...]
+    patch: int
+    stride: int
+    takes: Literal["interpolated", "low"] = "interpolated"
+
+    def __post_init__(self) -> None:
+        if self.takes == "low" and (len(self.scales) != 1 or self.patch % self.scales[0] or self.stride % self.scales[0]):
+            raise ValueError("patches of `low` need one scale, and patch and stride in multiples of it")
+
+    def path(self, folder: DataFolder) -> Path:
+        scales = "".join(map(str, self.scales))
+        return folder.stores / f"{self.set}_x{scales}_p{self.patch}_s{self.stride}_{self.takes}.h5"
+
+    def attributes(self) -> Attributes:
+        return {
+            **_described("training", self.set),
+            "scale": " ".join(map(str, self.scales)),
+            "patch": self.patch,
+            "stride": self.stride,
+            "takes": self.takes,
+        }
+
+
+@dataclass(frozen=True)
+class EvaluationShape:
+    """What decides the content of an evaluation store."""
+
+    set: str
+    scale: int
+
+    def path(self, folder: DataFolder) -> Path:
+        return folder.stores / f"{self.set}_x{self.scale}.h5"
+
+    def attributes(self) -> Attributes:
+        return {**_described("evaluation", self.set), "scale": str(self.scale)}
+
+
+class TrainingPatches(NamedTuple):
+    """All patches of a store, in memory; `inputs` about 0 to 1, `high` 0 to 255."""
+
+    inputs: Float32[ndarray, "n h w"]
+    high: UInt8[ndarray, "n p p"]
+    scale: UInt8[ndarray, " n"]
+    digest: str
+
+
+class Example(NamedTuple):
+    """One image of a test set, degraded at one scale."""
+
+    name: str
+    planes: Planes
+
+
+def prepare_training(folder: DataFolder, shape: TrainingShape) -> bool:
+    """Build a training store unless it is there; whether it was built.
+
+    Raises
+    ------
+    InputError : images cannot be had, or the store that is there is not the one asked for.
+    """
+    return _prepare(folder, shape, _fill_training)
+
+
+def prepare_evaluation(folder: DataFolder, shape: EvaluationShape) -> bool:
+    """Build an evaluation store unless it is there; whether it was built. Errors as `prepare_training`."""
+    return _prepare(folder, shape, _fill_evaluation)
+
+
+def read_training(folder: DataFolder, shape: TrainingShape) -> TrainingPatches:
+    """All patches of a store that `prepare_training` made.
+
+    Raises
+    ------
+    InputError : the store is missing, truncated, damaged, foreign, of another version or of another shape.
+    """
+    path = shape.path(folder)
+    with _open(path, shape.attributes()) as file:
+        try:
+            return TrainingPatches(file[shape.takes][...], file["high"][...], file["scale"][...], file.attrs["digest"])
+        except OSError as error:
+            raise _unusable(path, "is damaged") from error
+
+
+def read_evaluation(folder: DataFolder, shape: EvaluationShape) -> Iterator[Example]:
+    """The images of an evaluation store, one at a time. Errors as `read_training`."""
+    path = shape.path(folder)
+    with _open(path, shape.attributes()) as file:
+        for group in file["images"].values():
+            try:
+                planes = Planes(*(group[plane][...] for plane in Planes._fields))
+            except OSError as error:
+                raise _unusable(path, "is damaged") from error
+            yield Example(group.attrs["name"], planes)
+
+
+def digest_of(folder: DataFolder, shape: TrainingShape | EvaluationShape) -> str:
+    """The content digest that a store carries. Errors as `read_training`."""
+    with _open(shape.path(folder), shape.attributes()) as file:
+        return str(file.attrs["digest"])
+
+
+def read_folder(folder: Path, scale: int) -> Iterator[Example]:
+    """A user's own images, degraded like those of a store but not stored.
+
+    Raises
+    ------
+    InputError : no such folder, no image in it, or one that cannot be read.
+    """
+    for path in images.folder_images(folder):
+        yield Example(path.name, degrade(images.read(path), scale))
+
+
+def take_patches(plane: ndarray, *, patch: int, stride: int) -> ndarray:
+    """All patches (n, patch, patch) of a plane whose corners lie on a grid of `stride`, row by row.
+
+    A plane smaller than a patch gives none.
+    """
+    if min(plane.shape) < patch:
+        return np.empty((0, patch, patch), plane.dtype)
+    grid = sliding_window_view(plane, (patch, patch))[::stride, ::stride]
+    return grid.reshape(-1, patch, patch)
+
+
+def _described(kind: str, name: str) -> Attributes:
+    sources = json.dumps({file.path: file.sha256 for file in members(name)})
+    return {"format": FORMAT, "kind": f"srrepro {kind}", "set": name, "resizer": RESIZER, "sources": sources}
+
+
+def _prepare(folder: DataFolder, shape, fill) -> bool:  # type: ignore[no-untyped-def]
+    path = shape.path(folder)
+    if not path.exists():
+        with folder.lock():
+            if not path.exists():  # another call may have built it while this one waited
+                paths = fetch(folder, shape.set)
+                _build(path, shape, paths, fill)
+                return True
+    _open(path, shape.attributes()).close()
+    return False
+
+
+def _build(path: Path, shape, paths: Sequence[Path], fill) -> None:  # type: ignore[no-untyped-def]
+    part = path.with_name(f".{path.name}.part")  # one at a time: the folder's lock is held
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(part, "w", libver="latest") as file:
+            digest = fill(file, shape, paths)
+            file.attrs.update({**shape.attributes(), "digest": digest})
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"The store {path} was to be built, but could not be written: {error}. Is the disk full?") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    low = shape.patch // shape.scales[0] if shape.takes == "low" else shape.patch
+    sides = {shape.takes: low, "high": shape.patch}
+    for name, side in sides.items():
+        file.create_dataset(
+            name,
+            shape=(0, side, side),
+            maxshape=(None, side, side),
+            chunks=(CHUNK, side, side),
+            dtype=np.uint8 if name == "high" else np.float32,
+            fletcher32=True,
+        )
+    file.create_dataset("scale", shape=(0,), maxshape=(None,), chunks=(CHUNK,), dtype=np.uint8, fletcher32=True)
+    todo = [(scale, path) for scale in shape.scales for path in paths]
+    for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
+        planes = degrade(images.read(path), scale)
+        ratio = scale if shape.takes == "low" else 1
+        inputs = take_patches(getattr(planes, shape.takes), patch=low, stride=shape.stride // ratio)
+        high = take_patches(planes.reference, patch=shape.patch, stride=shape.stride)
+        for name, values in ((shape.takes, inputs), ("high", high), ("scale", np.full(len(high), scale, np.uint8))):
+            file[name].resize(len(file[name]) + len(values), axis=0)
+            file[name][len(file[name]) - len(values) :] = values
+            digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
+
+
+def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
+        group = file.create_group(f"images/{number:04}")
+        group.attrs["name"] = path.name
+        digest.update(path.name.encode())
+        for name, plane in degrade(images.read(path), shape.scale)._asdict().items():
+            group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
+            digest.update(plane)
+    return digest.hexdigest()
+
+
+def _open(path: Path, expected: Attributes) -> h5py.File:
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise InputError(f"The store {path} was asked for, but is not there. Run `srrepro prepare {expected['set']}`.") from error
+    except OSError as error:
+        raise _unusable(path, "is truncated or no HDF5 file") from error
+    found = dict(file.attrs)
+    problem = None
+    if not str(found.get("kind", "")).startswith("srrepro ") or "digest" not in found:
+        problem = "was not made by srrepro"
+    elif found["format"] != FORMAT:
+        problem = f"has the format {found['format']}, and this version reads {FORMAT}"
+    else:
+        differing = [key for key, value in expected.items() if found.get(key) != value]
+        if differing:
+            problem = f"differs from what was asked for in: {', '.join(differing)}"
+    if problem:
+        file.close()
+        raise _unusable(path, problem)
+    return file
+
+
+def _unusable(path: Path, problem: str) -> InputError:
+    return InputError(f"The store {path} was to be opened, but {problem}. Delete it; the next call builds it again.")

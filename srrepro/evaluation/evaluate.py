@@ -1,0 +1,98 @@
+"""Measuring an upscaler on the images of a set: one score an image, and their mean."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from srrepro.data.degrade import Planes
+from srrepro.data.registry import DataFolder, members
+from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
+from srrepro.errors import InputError
+from srrepro.evaluation import protocol
+from srrepro.evaluation.protocol import judge, smallest_side
+from srrepro.evaluation.upscale import Upscaler
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A set of the registry, or a folder of a user's own images under a name of their choice."""
+
+    name: str
+    folder: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "TestSet":
+        """`Set5`, or `name=DIR`.
+
+        Raises
+        ------
+        InputError : no such set, or the name of a known set given to a folder.
+        """
+        name, equals, folder = text.partition("=")
+        if not equals:
+            members(name)
+            return cls(name)
+        try:
+            members(name)
+        except InputError:
+            return cls(name, Path(folder))
+        raise InputError(f"{text!r} would give a folder the name of the set {name}. Choose another name for it.")
+
+    def examples(self, data: DataFolder, scale: int) -> Iterator[Example]:
+        """The degraded images, fetched and stored first if they are lacking."""
+        if self.folder is not None:
+            return read_folder(self.folder, scale)
+        shape = EvaluationShape(self.name, scale)
+        prepare_evaluation(data, shape)
+        return read_evaluation(data, shape)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One image under one upscaler; the bicubic value of the same image stands beside it."""
+
+    dataset: str
+    scale: int
+    image: str
+    psnr_db: float
+    ssim: float
+    bicubic_psnr_db: float
+    bicubic_ssim: float
+    protocol: str = protocol.NAME
+
+
+def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> list[Score]:
+    """Scores of every image.
+
+    Raises
+    ------
+    InputError : an image is too small to be measured.
+    """
+    scores = []
+    for name, planes in examples:
+        _check_size(f"{dataset}/{name}", planes, upscaler.scale)
+        ours = judge(upscaler.luminance(planes.interpolated), planes.reference, scale=upscaler.scale)
+        bicubic = judge(planes.interpolated, planes.reference, scale=upscaler.scale)
+        scores.append(Score(dataset, upscaler.scale, name, *ours, *bicubic))
+    return scores
+
+
+def mean_psnr(upscaler: Upscaler, examples: Iterable[Example]) -> float:
+    """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
+    values = [
+        protocol.psnr(
+            protocol.quantise(upscaler.luminance(planes.interpolated)),
+            planes.reference,
+            shave=upscaler.scale,
+            peak=protocol.PEAK,
+        )
+        for _, planes in examples
+    ]
+    return sum(values) / len(values)
+
+
+def _check_size(name: str, planes: Planes, scale: int) -> None:
+    h, w = planes.reference.shape
+    least = smallest_side(scale)
+    if min(h, w) < least:
+        raise InputError(f"{name} was to be measured at x{scale}, but is {w}×{h}; {least}×{least} is the least.")

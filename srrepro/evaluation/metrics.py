@@ -1,0 +1,53 @@
+"""PSNR and SSIM of one plane. What is shaved and what the peak is changes the number: neither has a default."""
+
+import math
+
+import numpy as np
+from jaxtyping import Real
+from numpy import ndarray
+from skimage.metrics import structural_similarity
+
+WINDOW = 11
+"""Pixels across Wang's Gaussian window (sigma 1.5), the smallest plane that SSIM can be taken of."""
+
+
+def psnr(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, shave: int, peak: float) -> float:
+    """Peak signal-to-noise ratio of one plane, in dB; inf when the planes are equal.
+
+    Parameters
+    ----------
+    estimate, reference : range [0, peak]. Not rounded or clipped here; see `protocol.quantise`.
+    shave : pixels dropped from every edge. Papers differ.
+    peak : largest value a pixel can take: 255 for 8-bit data.
+
+    Raises
+    ------
+    ValueError : the shapes differ, or nothing is left after shaving.
+    """
+    error = _shaved(estimate, shave, like=reference) - _shaved(reference, shave, like=estimate)
+    mean_square = float(np.mean(np.square(error)))
+    return math.inf if mean_square == 0 else 10 * math.log10(peak**2 / mean_square)
+
+
+def ssim(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, shave: int, peak: float) -> float:
+    """Structural similarity as Wang et al. (2004) compute it: 11 × 11 Gaussian, sigma 1.5, population covariance.
+
+    Parameters and errors as for `psnr`; besides, 11 pixels must be left on both sides after shaving.
+    """
+    left, right = _shaved(estimate, shave, like=reference), _shaved(reference, shave, like=estimate)
+    if min(left.shape) < WINDOW:
+        raise ValueError(f"SSIM needs {WINDOW} pixels on both sides after shaving; {left.shape} are left")
+    return float(
+        structural_similarity(
+            left, right, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
+
+
+def _shaved(plane: ndarray, shave: int, *, like: ndarray) -> ndarray:
+    if plane.shape != like.shape:
+        raise ValueError(f"an estimate is judged against a reference of its size, not {plane.shape} against {like.shape}")
+    if shave < 0 or min(plane.shape) <= 2 * shave:
+        raise ValueError(f"shaving {shave} pixels from every edge leaves nothing of {plane.shape}")
+    inside: ndarray = plane[shave : plane.shape[0] - shave, shave : plane.shape[1] - shave].astype(np.float64)
+    return inside

@@ -1,0 +1,159 @@
+"""Weight files: ours (.safetensors, which name their recipe and scale) and the authors' (.mat); never through pickle."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import scipy.io
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from srrepro import models
+from srrepro.data.registry import DataFolder, fetch, members, sha256_of
+from srrepro.errors import InputError
+from srrepro.models.recipe import AuthorsWeights, Recipe
+
+Origin = Literal["trained", "authors", "interpolation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Whose numbers are measured. `model` is its name among the published values; `seed`, `budget` are a run's."""
+
+    name: str
+    model: str
+    origin: Origin
+    training_set: str
+    scale: int
+    seed: int | None = None
+    budget: float | None = None
+    of_the_paper: bool = False
+    note: str = ""
+
+
+def of_interpolation(recipe: Recipe, scale: int) -> Subject:
+    return Subject(name=recipe.name, model=recipe.model, origin="interpolation", training_set="", scale=scale)
+
+
+def of_authors(weights: AuthorsWeights, scale: int) -> Subject:
+    return Subject(
+        name=weights.name, model=weights.model, origin="authors", training_set=weights.training_set, scale=scale
+    )
+
+
+def of_run(recipe: Recipe, scale: int, seed: int, budget: float) -> Subject:
+    assert recipe.training is not None, f"{recipe.name} has nothing to train"
+    return Subject(
+        name=recipe.name,
+        model=recipe.model,
+        origin="trained",
+        training_set=recipe.training.set,
+        scale=scale,
+        seed=seed,
+        budget=budget,
+        of_the_paper=recipe.of_the_paper,
+        note=recipe.note,
+    )
+
+
+def shipped(recipe: str, scale: int) -> Path:
+    """Where the weights of a recipe lie when they ship with the package; they may not."""
+    return Path(str(files("srrepro"))) / "weights" / f"{recipe}_x{scale}.safetensors"
+
+
+def save(network: nn.Module, path: Path, subject: Subject) -> None:
+    """Write the parameters of a run, and which run it was."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    about = {"recipe": subject.name, "scale": subject.scale, "seed": subject.seed, "budget": subject.budget}
+    save_file(tensors, path, metadata={key: str(value) for key, value in about.items()})
+
+
+def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
+    """A network filled from a file that `save` wrote.
+
+    Raises
+    ------
+    InputError : not such a file, of another scale, or of a recipe that is not known here.
+    """
+    asked = f"The weights {path} were to be read for x{scale}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise InputError(f"{asked}, but there is no such file.") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{asked}, but the file is no .safetensors file or is cut short ({error}).") from error
+    try:
+        recipe, trained_for = about["recipe"], int(about["scale"])
+        seed, budget = int(about["seed"]), float(about["budget"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{asked}, but the file does not name its run. Name a file that srrepro wrote.") from error
+    if trained_for != scale:
+        raise InputError(f"{asked}, but they were trained for x{trained_for}.")
+    network = models.recipe(recipe).network()
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{asked}, but they do not fit the network of {recipe}: {error}") from error
+    return of_run(models.recipe(recipe), scale, seed, budget), network
+
+
+def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:
+    """A network filled from a .mat file in the authors' layout; a file of the registry is known by its sha256.
+
+    Raises
+    ------
+    InputError : not a .mat file, one that fits no network, or a known one of another scale.
+    """
+    arrays = _arrays(path)
+    known = {file.sha256: (file.sets[0], file.name) for file in _released()}.get(sha256_of(path))
+    problems = []
+    for weights in models.authors().values():
+        network = weights.network()
+        if known is not None and (weights.set != known[0] or known[1] not in weights.files.values()):
+            continue
+        try:
+            weights.load(network, arrays)
+        except ValueError as error:
+            problems.append(f"{weights.model}: {error}")
+            continue
+        if known is None:
+            return Subject(name=path.name, model=weights.model, origin="authors", training_set="", scale=scale), network
+        if weights.files.get(scale) != known[1]:
+            raise InputError(f"The weights {path} were to be read for x{scale}, but are the authors' {known[1]}.")
+        return of_authors(weights, scale), network
+    raise InputError(f"The weights {path} were to be read, but fit no network: {'; '.join(dict.fromkeys(problems))}.")
+
+
+def fetch_authors(folder: DataFolder, weights: AuthorsWeights, scale: int) -> tuple[Subject, nn.Module]:
+    """The network of released weights at one scale, fetched if lacking.
+
+    Raises
+    ------
+    InputError : the authors released none for this scale, or the file cannot be had.
+    """
+    if scale not in weights.files:
+        scales = ", ".join(f"x{known}" for known in weights.files)
+        raise InputError(f"{weights.name} was asked for at x{scale}, but the authors released {scales}.")
+    fetch(folder, weights.set)
+    file = next(file for file in members(weights.set) if file.name == weights.files[scale])
+    network = weights.network()
+    weights.load(network, _arrays(folder.root / file.path))
+    return of_authors(weights, scale), network
+
+
+def _released() -> list[Any]:
+    return [file for name in {weights.set for weights in models.authors().values()} for file in members(name)]
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    try:
+        arrays: dict[str, Any] = scipy.io.loadmat(path)
+    except FileNotFoundError as error:
+        raise InputError(f"The weights {path} were asked for, but there is no such file.") from error
+    except Exception as error:
+        raise InputError(f"The weights {path} were to be read, but are no .mat file ({error}).") from error
+    return {name: array for name, array in arrays.items() if not name.startswith("__")}

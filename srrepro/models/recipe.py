@@ -1,0 +1,224 @@
+"""The vocabulary that all papers share: what a recipe is, and the peculiarities that it is put together from.
+
+A recipe is frozen data that can act: every peculiarity is a small frozen dataclass with `__call__`, so it runs in the
+training loop and also prints, hashes and compares. Numbers belong to the papers' files, with their source beside them.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from srrepro.models._soap import Soap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patches:
+    """Training pairs: `patch` pixels square, every `stride` pixels; the loss looks at the central `label` pixels."""
+
+    patch: int
+    stride: int
+    label: int
+    takes: Literal["interpolated", "low"] = "interpolated"
+
+
+@dataclass(frozen=True)
+class OwnInit:
+    """Leave the network as PyTorch initialises it."""
+
+    def __call__(self, network: nn.Module) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class GaussianInit:
+    """Weights from a Gaussian of mean zero, biases zero."""
+
+    std: float
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> None:
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, self.std)
+            else:
+                parameter.zero_()
+
+
+@dataclass(frozen=True)
+class EuclideanLoss:
+    """Caffe's loss: squared errors summed over the pixels, divided by twice the number of patches, not of pixels.
+
+    With a mean over pixels instead, the same learning rate is too small by label² / 2: 220.5 for labels of 21 pixels.
+    """
+
+    def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+        return (estimate - high).square().sum() / (2 * len(high))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same learning rate from the first step to the last."""
+
+    lr: float
+
+    def __call__(self, fraction: float) -> float:
+        """Learning rate after `fraction` (0 to 1) of the run."""
+        return self.lr
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A linear rise over the first `warmup` of the run, times half a cosine that ends at zero."""
+
+    peak: float
+    warmup: float
+
+    def __call__(self, fraction: float) -> float:
+        """Learning rate after `fraction` (0 to 1) of the run."""
+        return self.peak * min(1.0, fraction / self.warmup) * (1 + math.cos(math.pi * fraction)) / 2
+
+
+@dataclass(frozen=True)
+class LayerRates:
+    """Factors on the learning rate of each layer's weights and biases, first layer first."""
+
+    weights: tuple[float, ...]
+    biases: tuple[float, ...]
+
+    def __call__(self, network: nn.Module) -> list[dict[str, Any]]:
+        """Parameter groups, each with the `factor` that the loop multiplies the schedule's rate by."""
+        layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        groups = []
+        for layer, weight, bias in zip(layers, self.weights, self.biases, strict=True):
+            groups.append({"params": [layer.weight], "factor": weight})
+            if layer.bias is not None:
+                groups.append({"params": [layer.bias], "factor": bias})
+        return groups
+
+
+@dataclass(frozen=True)
+class OneRate:
+    """The same learning rate for every layer's weights and biases."""
+
+    def __call__(self, network: nn.Module) -> list[dict[str, Any]]:
+        return [{"params": list(network.parameters()), "factor": 1.0}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent with momentum as Caffe and PyTorch have it."""
+
+    momentum: float
+    weight_decay: float
+
+    def __call__(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        # The first rate is never used: the loop sets every group's rate before every step.
+        return torch.optim.SGD(groups, lr=1.0, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SOAP:
+    """Adam in the eigenbasis of Shampoo's preconditioner; `refresh` is the number of steps between new bases."""
+
+    momentum: float
+    memory: float
+    refresh: int
+
+    def __call__(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        return Soap(groups, momentum=self.momentum, memory=self.memory, refresh=self.refresh)
+
+
+@dataclass(frozen=True)
+class FixedOrder:
+    """One shuffle for the whole run: every epoch visits the same batches in the same order."""
+
+    def __call__(self, count: int, *, seed: int, epoch: int) -> Tensor:
+        return _permutation(count, seed)
+
+
+@dataclass(frozen=True)
+class NewOrder:
+    """A new shuffle for every epoch."""
+
+    def __call__(self, count: int, *, seed: int, epoch: int) -> Tensor:
+        return _permutation(count, seed * 1_000_003 + epoch)
+
+
+def _permutation(count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Everything a paper decided about training. A step is one batch; `backprops` counts patches, not steps.
+
+    `validation` is the set that choices are made on; the sets in `logged` are only looked at.
+    """
+
+    set: str
+    validation: str
+    logged: tuple[str, ...]
+    patches: Patches
+    init: OwnInit | GaussianInit
+    loss: EuclideanLoss
+    optimiser: SGD | SOAP
+    schedule: Constant | Cosine
+    rates: LayerRates | OneRate
+    order: FixedOrder | NewOrder
+    batch: int
+    backprops: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One network and how it is trained; interpolation has no training.
+
+    `model` is its name among the published values. `of_the_paper` is true only where every decision is the paper's
+    own, so that its result may be called a reproduction. `note` stands in every row that it makes.
+    """
+
+    name: str
+    model: str
+    network: Callable[[], nn.Module]
+    training: Training | None
+    of_the_paper: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorsWeights:
+    """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it."""
+
+    name: str
+    model: str
+    network: Callable[[], nn.Module]
+    training_set: str
+    set: str
+    files: dict[int, str]
+    load: Callable[[nn.Module, dict[str, Any]], None]
+
+
+def described(value: object) -> Any:
+    """A recipe as plain JSON values: dataclasses become objects that name their kind.
+
+    >>> described(Constant(lr=0.1))
+    {'kind': 'Constant', 'lr': 0.1}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"kind": type(value).__name__, **{f.name: described(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, tuple):
+        return [described(item) for item in value]
+    return value
+
+
+def digest(*parts: object) -> str:
+    """The first 8 hex digits of a sha256 over the parts, in JSON: what tells two runs apart."""
+    text = json.dumps([described(part) for part in parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

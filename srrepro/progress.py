@@ -1,0 +1,94 @@
+"""A progress bar on a terminal, plain lines elsewhere; always on standard error, so that data stays clean."""
+
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+T = TypeVar("T")
+console = Console(stderr=True, highlight=False)
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def say(text: str) -> None:
+    """Print one line of words, unwrapped when it goes to a file."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def track(items: Iterable[T], what: str, *, total: int) -> Iterator[T]:
+    """Yield `items` while showing how many of `total` are done."""
+    with bar() as progress:
+        task = progress.add_task(what, total=total)
+        due = monotonic() + _SECONDS_BETWEEN_LINES
+        for done, item in enumerate(items, start=1):
+            yield item
+            progress.update(task, completed=done)
+            if not console.is_terminal and monotonic() > due:
+                say(f"{what}: {done} of {total}")
+                due = monotonic() + _SECONDS_BETWEEN_LINES
+
+
+def bar() -> Progress:
+    """Progress columns that all verbs share; silent where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} samples/s")
+
+
+class Meter:
+    """Progress of a training run: a bar with samples per second and the time left, or a line at each log point."""
+
+    def __init__(self, what: str, total: int, *, done: int) -> None:
+        self._what, self._total = what, total
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            _Speed(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(what, total=total, completed=done)
+
+    def __enter__(self) -> "Meter":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, samples: int) -> None:
+        self._bar.advance(self._task, samples)
+
+    def report(self, row: dict[str, float]) -> None:
+        """One line for a row of the log."""
+        psnr = "  ".join(f"{key.removesuffix('_psnr_db')} {value:.3f} dB" for key, value in row.items() if "psnr" in key)
+        left = (self._total - row["backprops"]) / row["samples_per_s"]
+        say(
+            f"{self._what}: {row['backprops']:,.0f} of {self._total:,} backprops  {psnr}  "
+            f"{row['samples_per_s']:,.0f} samples/s  {left:,.0f} s left"
+        )

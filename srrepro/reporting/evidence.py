@@ -1,0 +1,86 @@
+"""Run folders: what a finished run leaves under `results/runs/`, written once and never edited."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from srrepro.errors import InputError
+from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.weights import Subject
+
+WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One run folder, read back."""
+
+    name: str
+    subject: Subject
+    about: dict[str, Any]
+    scores: list[Score]
+
+
+def write(
+    runs: Path,
+    name: str,
+    subject: Subject,
+    scores: Sequence[Score],
+    *,
+    about: dict[str, Any],
+    log: Sequence[dict[str, Any]] = (),
+    save_weights: Callable[[Path], None] | None = None,
+) -> Path:
+    """Write a run folder under a temporary name, then give it its own: it is there whole or not at all.
+
+    Raises
+    ------
+    InputError : the folder exists already, or cannot be written.
+    """
+    folder, part = runs / name, runs / f".{name}.part"
+    if folder.exists():
+        raise InputError(f"{folder} holds evidence already and is never edited. Delete it first if it is wrong.")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        if save_weights is not None:
+            save_weights(part / WEIGHTS)
+        if log:
+            pd.DataFrame(log).to_csv(part / "log.csv", index=False, lineterminator="\n")
+        pd.DataFrame([asdict(score) for score in scores]).to_csv(part / "scores.csv", index=False, lineterminator="\n")
+        text = json.dumps({"subject": asdict(subject), **about}, indent=2, ensure_ascii=False)
+        (part / "run.json").write_text(text + "\n", encoding="utf-8")
+        os.replace(part, folder)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise InputError(f"The evidence {folder} was to be written, but could not be: {error}.") from error
+    return folder
+
+
+def read(folder: Path) -> Evidence:
+    """One run folder.
+
+    Raises
+    ------
+    InputError : a file is missing or is not what `write` wrote.
+    """
+    try:
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        rows = pd.read_csv(folder / "scores.csv").to_dict("records")
+        subject = Subject(**about.pop("subject"))
+        return Evidence(folder.name, subject, about, [Score(**{str(k): v for k, v in row.items()}) for row in rows])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"The evidence {folder} was to be read, but is not whole: {error}.") from error
+
+
+def read_all(runs: Path) -> list[Evidence]:
+    """All run folders, in the order of their names; errors as `read`."""
+    if not runs.is_dir():
+        return []
+    return [read(folder) for folder in sorted(runs.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]

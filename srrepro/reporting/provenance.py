@@ -1,0 +1,59 @@
+"""Where and with what a number was made: enough to make it again, nothing that names a person or a place."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "pillow")
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Versions, processor, threads, and the commit if this is a clone."""
+    return {
+        "commit": commit(),
+        "versions": {"srrepro": version("srrepro"), "python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "machine": machine(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def machine(device: str) -> str:
+    """The processor that did the work, as people name it."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def commit() -> str | None:
+    """The commit of the clone that this package is run from, with `+changes` if files differ from it."""
+    folder = Path(__file__).parent
+    try:
+        found = _git(folder, "rev-parse", "HEAD")
+        top = Path(_git(folder, "rev-parse", "--show-toplevel"))
+        if top.resolve() != folder.parent.parent.resolve():  # installed somewhere inside another clone
+            return None
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", str(folder.parent))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{found}+changes" if changed else found
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = dict(tuple(map(str.strip, line.split(":", 1))) for line in lines if ":" in line)
+    family = "/".join(named[key] for key in ("cpu family", "model") if key in named)
+    return f"{named.get('model name', platform.machine())} (family/model {family})"

@@ -1,0 +1,313 @@
+"""Jobs, the suites that they make up, and how one is carried out: prepare, train, evaluate, leave evidence."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from srrepro import models
+from srrepro.data.registry import DataFolder, fetch, is_present, members, sets, sha256_of
+from srrepro.data.stores import EvaluationShape, TrainingShape, digest_of, prepare_evaluation, prepare_training
+from srrepro.errors import InputError
+from srrepro.evaluation import weights
+from srrepro.evaluation.evaluate import Score, TestSet, evaluate
+from srrepro.evaluation.upscale import Upscaler, load
+from srrepro.models.recipe import described
+from srrepro.progress import say
+from srrepro.reporting import evidence
+from srrepro.reporting.provenance import provenance
+from srrepro.training.engine import Precision
+from srrepro.training.loop import Diverged, Run, Stopped, train
+
+SCALES = (2, 3, 4)
+TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
+DEMO_TEST_SETS = ("demo-test",)
+EVALUATION_SETS = ("val20", "Set5", "Set14", "B100", "Urban100", "demo-test")
+SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores instead of days on a GPU
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where the work is done, and what it is done with."""
+
+    folder: DataFolder
+    results: Path
+    device: str = "cpu"
+    precision: Precision = "float32"
+
+    @property
+    def runs(self) -> Path:
+        return self.results / "runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """An interpolation or released weights, measured as they are."""
+
+    name: str
+    scale: int
+    test_sets: tuple[str, ...] = TEST_SETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """A recipe trained from scratch, then measured. `budget` is a factor on its backprops."""
+
+    name: str
+    scale: int
+    seed: int = 0
+    budget: float = 1.0
+    test_sets: tuple[str, ...] = TEST_SETS
+
+
+Job = Measure | Train
+
+
+def _t91() -> Iterator[Job]:
+    for scale in SCALES:
+        yield Measure(name="bicubic", scale=scale)
+    for released in models.authors().values():
+        for scale in released.files:
+            yield Measure(name=released.name, scale=scale)
+    for scale in SCALES:
+        yield Train(name="srcnn-915-quick", scale=scale)
+    for seed in (1, 2):
+        yield Train(name="srcnn-915-quick", scale=3, seed=seed)
+    yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
+
+
+def _demo() -> Iterator[Job]:
+    yield Measure(name="bicubic", scale=3, test_sets=DEMO_TEST_SETS)
+    for name in ("srcnn-915-demo", "srcnn-915-demo-padded"):
+        yield Train(name=name, scale=3, test_sets=DEMO_TEST_SETS)
+
+
+SUITES: dict[str, Callable[[], Iterator[Job]]] = {"t91": _t91, "demo": _demo}
+
+
+def test_sets(recipe: str) -> tuple[str, ...]:
+    """What a trained recipe is measured on; the demo needs no download."""
+    training = models.recipe(recipe).training
+    return DEMO_TEST_SETS if training and training.set == "demo-train" else TEST_SETS
+
+
+@dataclass
+class Outcome:
+    """What became of a suite."""
+
+    done: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def run_suite(jobs: Sequence[Job], shop: Workshop, *, force: bool = False) -> Outcome:
+    """Carry out all jobs; one that fails does not stop the others.
+
+    Raises
+    ------
+    Stopped : SIGINT or SIGTERM came during a training run.
+    """
+    outcome = Outcome()
+    for job in jobs:
+        title = _title(job)
+        try:
+            kept, fresh = carry_out(job, shop, force=force)
+        except Stopped:
+            raise
+        except (InputError, Diverged, ValueError, RuntimeError, OSError) as error:
+            say(f"{title} failed: {error}")
+            outcome.failed.append(title)
+        else:
+            (outcome.done if fresh else outcome.skipped).append(kept.name)
+            say(f"{title}: {'done' if fresh else 'there already'}")
+    return outcome
+
+
+def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = False) -> tuple[Path, bool]:
+    """One job up to its evidence.
+
+    `force` repeats a job that has its evidence, says whether the numbers came out the same, and leaves the evidence
+    as it is; `fresh` throws an unfinished run away instead of going on with it.
+
+    Returns
+    -------
+    The run folder, and whether work was done.
+
+    Raises
+    ------
+    InputError : data cannot be had, or the same run is under way elsewhere.
+    Stopped, Diverged : see `srrepro.training.loop.train`.
+    """
+    if isinstance(job, Measure):
+        name = f"{job.name}_x{job.scale}"
+        return _measure(job, name, shop, force=force)
+    run = _run(job, shop)
+    prepare_training(shop.folder, run.shape)
+    return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
+
+
+def prepare(folder: DataFolder, names: Sequence[str]) -> dict[str, str]:
+    """Fetch, verify and build all that recipes and evaluation need of the named sets, or of every set.
+
+    Returns
+    -------
+    What was done, by set: `ready already`, `fetched ...`; of every set also `lacking: ...`.
+
+    Raises
+    ------
+    InputError : a set that was asked for by name is unknown or cannot be had.
+    """
+    wanted = [part for name in names for part in (("demo-train", "demo-test") if name == "demo" else (name,))]
+    report = {}
+    for name in wanted or _all_sets():
+        try:
+            report[name] = _prepare_set(folder, name)
+        except InputError as error:
+            if wanted:
+                raise
+            report[name] = f"lacking: {error}"
+    return report
+
+
+def training_shapes(name: str) -> list[TrainingShape]:
+    """The stores that the recipes train on, of one set."""
+    runs = [
+        Run(recipe=recipe, scale=scale)
+        for recipe in models.recipes().values()
+        if recipe.training is not None and recipe.training.set == name
+        for scale in (SCALES if not name.startswith("demo") else (3,))
+    ]
+    return list(dict.fromkeys(run.shape for run in runs))
+
+
+def _all_sets() -> list[str]:
+    return [name for name in sets() if not name.startswith("goldens")]  # those are for the tests only
+
+
+def _prepare_set(folder: DataFolder, name: str) -> str:
+    before = {path.name for path in folder.stores.glob("*.h5")}
+    lacked = not all(is_present(folder, file) for file in members(name))
+    fetch(folder, name)
+    for shape in training_shapes(name):
+        prepare_training(folder, shape)
+    if name in EVALUATION_SETS:
+        for scale in SCALES:
+            prepare_evaluation(folder, EvaluationShape(name, scale))
+    built = sorted({path.name for path in folder.stores.glob("*.h5")} - before)
+    if not lacked and not built:
+        return "ready already"
+    return ", ".join([*(["fetched and verified"] if lacked else []), *(f"built {store}" for store in built)])
+
+
+def _title(job: Job) -> str:
+    return f"{job.name} x{job.scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
+
+
+def _run(job: Train, shop: Workshop) -> Run:
+    recipe = models.recipe(job.name)
+    if recipe.training is None:
+        raise InputError(f"{job.name} was to be trained, but has nothing to train.")
+    return Run(
+        recipe=recipe,
+        scale=job.scale,
+        seed=job.seed,
+        budget=job.budget,
+        device=shop.device,
+        precision=shop.precision,
+    )
+
+
+def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
+    kept = shop.runs / name
+    if kept.exists() and not force:
+        return kept, False
+    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder)
+    scores = _scores(upscaler, job.test_sets, shop)
+    if kept.exists():
+        _compare(kept, scores)
+        return kept, True
+    about = {"device": shop.device, "finished": _now(), **provenance(shop.device)}
+    return evidence.write(shop.runs, name, upscaler.subject, scores, about=about), True
+
+
+def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fresh: bool) -> tuple[Path, bool]:
+    kept = shop.runs / name
+    if kept.exists() and not force:
+        return kept, False
+    workplace = shop.results / ".running" / name
+    if fresh:
+        shutil.rmtree(workplace, ignore_errors=True)
+    workplace.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(workplace / "lock", timeout=0):
+            for test_set in job.test_sets:  # before the long work, not after it
+                prepare_evaluation(shop.folder, EvaluationShape(test_set, run.scale))
+            network, state = train(run, shop.folder, workplace)
+            scores = _scores(Upscaler(run.subject, network, run.device), job.test_sets, shop)
+            if kept.exists():
+                _compare(kept, scores)
+            else:
+                weights.save(network, workplace / evidence.WEIGHTS, run.subject)
+                about = _about(run, shop, state.seconds, sha256_of(workplace / evidence.WEIGHTS))
+                evidence.write(
+                    shop.runs,
+                    name,
+                    run.subject,
+                    scores,
+                    about=about,
+                    log=state.log,
+                    save_weights=lambda path: shutil.copyfile(workplace / evidence.WEIGHTS, path),
+                )
+    except Timeout as error:
+        raise InputError(f"The run {name} is under way in another process. Wait for it, or stop it.") from error
+    shutil.rmtree(workplace)
+    return kept, True
+
+
+def _about(run: Run, shop: Workshop, seconds: float, sha256: str) -> dict[str, Any]:
+    return {
+        "recipe": described(run.recipe),
+        "backprops": run.backprops,
+        "seconds": seconds,
+        "samples_per_s": run.backprops / seconds,
+        "device": run.device,
+        "precision": run.precision,
+        "store": {"shape": asdict(run.shape), "digest": digest_of(shop.folder, run.shape)},
+        "weights_sha256": sha256,
+        "finished": _now(),
+        **provenance(run.device),
+    }
+
+
+def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop) -> list[Score]:
+    return [
+        score
+        for name in test_sets
+        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, upscaler.scale))
+    ]
+
+
+def _compare(kept: Path, scores: Sequence[Score]) -> None:
+    before = pd.DataFrame([asdict(score) for score in evidence.read(kept).scores])
+    again = pd.DataFrame([asdict(score) for score in scores])
+    both = before.merge(again, on=["dataset", "image"], suffixes=("", "_again"))
+    if len(both) != len(before) or len(both) != len(again):
+        say(f"{kept.name}, repeated: not on the same images as before")
+        return
+    largest = float((both["psnr_db"] - both["psnr_db_again"]).abs().max())
+    verdict = "the same numbers" if largest == 0 else f"differs by up to {largest:.6f} dB on an image"
+    say(f"{kept.name}, repeated: {verdict}; the evidence stays as it was")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def with_budget(jobs: Sequence[Job], factor: float) -> list[Job]:
+    """The same jobs with every training budget multiplied by `factor`."""
+    return [replace(job, budget=job.budget * factor) if isinstance(job, Train) else job for job in jobs]

@@ -1,0 +1,233 @@
+"""The one training loop: every recipe runs through it, from the store to the last weights."""
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srrepro.data.registry import DataFolder
+from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training, read_training
+from srrepro.evaluation.evaluate import TestSet, mean_psnr
+from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.weights import Subject, of_run
+from srrepro.models.recipe import Recipe, Training, digest
+from srrepro.progress import Meter, say
+from srrepro.training import checkpoint
+from srrepro.training.engine import Engine, Precision
+
+LOG_POINTS = 20
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+class Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)
+    """The run was asked to stop, and left a checkpoint."""
+
+
+class Diverged(Exception):  # noqa: N818
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A recipe with what is not the paper's. `budget` is a factor on the recipe's backprops; the schedule stretches."""
+
+    recipe: Recipe
+    scale: int
+    seed: int = 0
+    budget: float = 1.0
+    device: str = "cpu"
+    precision: Precision = "float32"
+
+    @property
+    def training(self) -> Training:
+        assert self.recipe.training is not None, f"{self.recipe.name} has nothing to train"
+        return self.recipe.training
+
+    @property
+    def subject(self) -> Subject:
+        return of_run(self.recipe, self.scale, self.seed, self.budget)
+
+    @property
+    def steps(self) -> int:
+        return max(1, round(self.training.backprops * self.budget / self.training.batch))
+
+    @property
+    def backprops(self) -> int:
+        return self.steps * self.training.batch
+
+    @property
+    def shape(self) -> TrainingShape:
+        patches = self.training.patches
+        return TrainingShape(
+            set=self.training.set,
+            scales=(self.scale,),
+            patch=patches.patch,
+            stride=patches.stride,
+            takes=patches.takes,
+        )
+
+    def name(self, folder: DataFolder) -> str:
+        """The run's folder: equal exactly where recipe, store content, budget, precision, scale and seed are."""
+        parts = digest(self.recipe, digest_of(folder, self.shape), self.budget, self.precision)
+        return f"{self.recipe.name}_x{self.scale}_s{self.seed}_{parts}"
+
+
+@dataclass
+class State:
+    """How far a run is. `seconds` counts training only: the clock stands still during measurements."""
+
+    step: int = 0
+    seconds: float = 0.0
+    losses: float = 0.0
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, State]:
+    """Train from scratch, or go on from the checkpoint in `workplace`, to the last step.
+
+    Returns
+    -------
+    The network with its last weights (none is ever selected), and the state with the log.
+
+    Raises
+    ------
+    Stopped : SIGINT or SIGTERM came; the checkpoint is written.
+    Diverged : the loss is not finite at a log point.
+    InputError : data cannot be had, or the checkpoint is damaged.
+    """
+    training = run.training
+    prepare_training(folder, run.shape)
+    watched = {name: list(_examples(name, folder, run.scale)) for name in (training.validation, *training.logged)}
+    inputs, labels = _patches(folder, run)
+
+    torch.manual_seed(run.seed)
+    network = run.recipe.network()
+    training.init(network)
+    engine = Engine(network, training, device=run.device, precision=run.precision)
+    state = _resumed(workplace / "checkpoint.pt", engine)
+
+    batches = len(inputs) // training.batch  # whole batches only, as the authors' stores hold them
+    order = torch.empty(0, dtype=torch.int64)
+    losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
+    log_points = {run.steps * point // LOG_POINTS for point in range(1, LOG_POINTS + 1)}
+    meter = Meter(f"{run.recipe.name} x{run.scale} seed {run.seed}", run.backprops, done=state.step * training.batch)
+    with _listening_to_signals() as stop, meter:
+        network.train()
+        started, saved = perf_counter(), perf_counter()
+        for step in range(state.step, run.steps):
+            epoch, position = divmod(step, batches)
+            if position == 0 or not len(order):
+                order = training.order(len(inputs), seed=run.seed, epoch=epoch).to(run.device)
+            batch = order[position * training.batch : (position + 1) * training.batch]
+            lr = training.schedule(step / run.steps)
+            loss = engine.step(inputs[batch], labels[batch].float() / 255, lr=lr)
+
+            state.step = step + 1
+            losses += loss
+            meter.advance(training.batch)
+            at_log_point = state.step in log_points
+            if not (at_log_point or stop.requested or perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS):
+                continue
+
+            state.losses = losses.item()
+            state.seconds += perf_counter() - started  # the clock stops here
+            if at_log_point:
+                _log(state, run, lr, _measure(network, run, watched))
+                losses.zero_()
+                meter.report(state.log[-1])
+            _save(workplace / "checkpoint.pt", engine, state)
+            if stop.requested:
+                raise Stopped(f"stopped after {state.step * training.batch:,} of {run.backprops:,} backprops")
+            network.train()
+            started, saved = perf_counter(), perf_counter()
+    return network, state
+
+
+def _examples(name: str, folder: DataFolder, scale: int) -> Iterator[Example]:
+    return TestSet(name).examples(folder, scale)
+
+
+def _patches(folder: DataFolder, run: Run) -> tuple[Tensor, Tensor]:
+    """All inputs (n, 1, h, w) as float32 and the label (n, 1, p, p) of each as uint8, on the device."""
+    patches = read_training(folder, run.shape)
+    border = (run.training.patches.patch - run.training.patches.label) // 2
+    inside = slice(border, border + run.training.patches.label)
+    inputs = torch.from_numpy(patches.inputs)[:, None].to(run.device)
+    labels = torch.from_numpy(patches.high[:, inside, inside])[:, None].to(run.device)
+    return inputs, labels
+
+
+def _measure(network: nn.Module, run: Run, watched: dict[str, list[Example]]) -> dict[str, float]:
+    upscaler = Upscaler(run.subject, network, run.device)
+    return {f"{name}_psnr_db": mean_psnr(upscaler, examples) for name, examples in watched.items()}
+
+
+def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:
+    last = state.log[-1] if state.log else {"step": 0, "seconds": 0.0}
+    steps, seconds = state.step - last["step"], state.seconds - last["seconds"]
+    if not math.isfinite(state.losses):
+        raise Diverged(f"the loss of {run.recipe.name} x{run.scale} is no longer a number at step {state.step}")
+    row = {
+        "backprops": state.step * run.training.batch,
+        "step": state.step,
+        "lr": lr,
+        "loss": state.losses / steps,
+        **psnr_db,
+        "seconds": state.seconds,
+        "samples_per_s": steps * run.training.batch / seconds,
+    }
+    state.log.append(row)
+    state.losses = 0.0
+
+
+def _save(path: Path, engine: Engine, state: State) -> None:
+    weights, optimiser = engine.network.state_dict(), engine.optimiser.state_dict()
+    checkpoint.save(path, {"network": weights, "optimiser": optimiser, "state": vars(state)})
+
+
+def _resumed(path: Path, engine: Engine) -> State:
+    saved = checkpoint.load(path)
+    if saved is None:
+        return State()
+    engine.network.load_state_dict(saved["network"])
+    engine.optimiser.load_state_dict(saved["optimiser"])
+    state = State(**saved["state"])
+    say(f"going on after step {state.step}")
+    return state
+
+
+class _Stop:
+    requested = False
+
+
+@contextmanager
+def _listening_to_signals() -> Iterator[_Stop]:
+    """The first SIGINT or SIGTERM asks for a clean stop; a second one ends the process as usual."""
+    stop = _Stop()
+    before: dict[signal.Signals, Any] = {}
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.requested = True
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    except ValueError:  # only the main thread may listen; elsewhere nobody can press Ctrl-C either
+        pass
+    try:
+        yield stop
+    finally:
+        restore()
