@@ -12,7 +12,8 @@ __all__ = ["__version__", "load"]
 
 def __getattr__(name: str) -> Any:
     if name == "load":  # torch takes a second to import: only who upscales pays for it
-        from srrepro.evaluation.upscale import load  # noqa: PLC0415
+        from srrepro.evaluation.upscale import load
 
         return load
-    raise AttributeError(f"module 'srrepro' has no attribute {name!r}")
+    msg = f"module 'srrepro' has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -44,10 +44,14 @@ class Verbs(click.Group):
             _leave(f"{stopped}; give the same command again to go on", code=1)
 
 
+class _Exit(click.ClickException):
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]
+
+
 def _leave(message: str, *, code: int) -> NoReturn:
-    error = click.ClickException(message)
-    error.exit_code = code
-    raise error
+    raise _Exit(message, code)
 
 
 def _places(function: F) -> F:
@@ -104,7 +108,8 @@ def _device(function: F) -> F:
 
 def _pick_device(asked: str) -> str:
     if asked == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda was asked for, but PyTorch sees no CUDA device here. Use --device cpu.")
+        msg = "--device cuda was asked for, but PyTorch sees no CUDA device here. Use --device cpu."
+        raise InputError(msg)
     return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
@@ -157,7 +162,12 @@ def list_() -> None:
         for weights in models.authors().values()
     ]
     listed = [{"set": name, "files": len(members(name))} for name in sets()]
-    for part in (recipes, released, listed, [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()]):
+    for part in (
+        recipes,
+        released,
+        listed,
+        [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()],
+    ):
         click.echo(tabulate(part, headers="keys", disable_numparse=True) + "\n")
 
 
@@ -228,7 +238,9 @@ def evaluate(
 @click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
 @_hardware
 @_places
-@click.option("--results", type=click.Path(path_type=Path, file_okay=False), help="Default: ./results, for demo ./results/demo.")
+@click.option(
+    "--results", type=click.Path(path_type=Path, file_okay=False), help="Default: ./results, for demo ./results/demo."
+)
 def run_all(
     suite: str,
     budget: float,

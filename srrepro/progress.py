@@ -86,7 +86,9 @@ class Meter:
 
     def report(self, row: dict[str, float]) -> None:
         """One line for a row of the log."""
-        psnr = "  ".join(f"{key.removesuffix('_psnr_db')} {value:.3f} dB" for key, value in row.items() if "psnr" in key)
+        psnr = "  ".join(
+            f"{key.removesuffix('_psnr_db')} {value:.3f} dB" for key, value in row.items() if "psnr" in key
+        )
         left = (self._total - row["backprops"]) / row["samples_per_s"]
         say(
             f"{self._what}: {row['backprops']:,.0f} of {self._total:,} backprops  {psnr}  "

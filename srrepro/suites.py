@@ -211,7 +211,8 @@ def _title(job: Job) -> str:
 def _run(job: Train, shop: Workshop) -> Run:
     recipe = models.recipe(job.name)
     if recipe.training is None:
-        raise InputError(f"{job.name} was to be trained, but has nothing to train.")
+        msg = f"{job.name} was to be trained, but has nothing to train."
+        raise InputError(msg)
     return Run(
         recipe=recipe,
         scale=job.scale,
@@ -261,10 +262,11 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
                     scores,
                     about=about,
                     log=state.log,
-                    save_weights=lambda path: shutil.copyfile(workplace / evidence.WEIGHTS, path),
+                    weights=workplace / evidence.WEIGHTS,
                 )
     except Timeout as error:
-        raise InputError(f"The run {name} is under way in another process. Wait for it, or stop it.") from error
+        msg = f"The run {name} is under way in another process. Wait for it, or stop it."
+        raise InputError(msg) from error
     shutil.rmtree(workplace)
     return kept, True
 

@@ -20,13 +20,16 @@ def luminance(image: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "h w"]:
     ValueError : not uint8, or neither grey nor RGB.
     """
     if image.dtype != np.uint8:
-        raise ValueError(f"luminance takes uint8 images, not {image.dtype}; see srrepro.data.images.to_uint8")
+        msg = f"luminance takes uint8 images, not {image.dtype}; see srrepro.data.images.to_uint8"
+        raise ValueError(msg)
     if image.ndim == 2:
         return image
     if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"luminance takes a grey (h, w) or an RGB (h, w, 3) image, not shape {image.shape}")
-    y = 16 + image.astype(np.float64) @ (np.array(WEIGHTS) / 255)
-    return (y + 0.5).astype(np.uint8)
+        msg = f"luminance takes a grey (h, w) or an RGB (h, w, 3) image, not shape {image.shape}"
+        raise ValueError(msg)
+    y: Float64[ndarray, "h w"] = 16 + image.astype(np.float64) @ (np.array(WEIGHTS) / 255)
+    rounded: UInt8[ndarray, "h w"] = (y + 0.5).astype(np.uint8)
+    return rounded
 
 
 def to_ycbcr(image: UInt8[ndarray, "h w 3"]) -> Float64[ndarray, "h w 3"]:
@@ -37,4 +40,4 @@ def to_ycbcr(image: UInt8[ndarray, "h w 3"]) -> Float64[ndarray, "h w 3"]:
 def from_ycbcr(image: Float[ndarray, "h w 3"]) -> UInt8[ndarray, "h w 3"]:
     """The inverse of `to_ycbcr`, clipped and rounded."""
     rgb = (image - _OFFSET) @ np.linalg.inv(_TO_YCBCR).T * 255
-    return np.floor(np.clip(rgb, 0, 255) + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(rgb, 0, 255) + 0.5).astype(np.uint8)

@@ -31,7 +31,8 @@ def read(path: Path) -> UInt8[ndarray, "h w *c"]:
     except Exception as error:
         if path.suffix.lower() in {".tif", ".tiff"}:
             return _from_tiff(path)  # Pillow cannot open TIFF files with three channels of 16 bits
-        raise InputError(f"{path} was to be read as an image, but it is not one or is cut short ({error}).") from error
+        msg = f"{path} was to be read as an image, but it is not one or is cut short ({error})."
+        raise InputError(msg) from error
 
 
 def folder_images(folder: Path) -> list[Path]:
@@ -42,11 +43,13 @@ def folder_images(folder: Path) -> list[Path]:
     InputError : no such folder, or no image in it.
     """
     if not folder.is_dir():
-        raise InputError(f"The folder {folder} was named as an image set, but there is no such folder.")
+        msg = f"The folder {folder} was named as an image set, but there is no such folder."
+        raise InputError(msg)
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         kinds = " ".join(sorted(SUFFIXES))
-        raise InputError(f"The folder {folder} was named as an image set, but holds no image ({kinds}).")
+        msg = f"The folder {folder} was named as an image set, but holds no image ({kinds})."
+        raise InputError(msg)
     return found
 
 
@@ -57,7 +60,8 @@ def _from_pillow(image: Image.Image, path: Path) -> UInt8[ndarray, "h w *c"]:
         return np.asarray(image.convert("LA").getchannel(0))
     if image.mode in _COLOUR:
         return np.asarray(image.convert("RGB"))
-    raise InputError(f"{path} was to be read as an 8-bit image, but its pixels are of the kind {image.mode!r}.")
+    msg = f"{path} was to be read as an 8-bit image, but its pixels are of the kind {image.mode!r}."
+    raise InputError(msg)
 
 
 def _is_grey_palette(image: Image.Image) -> bool:
@@ -69,13 +73,15 @@ def _from_tiff(path: Path) -> UInt8[ndarray, "h w *c"]:
     try:
         pixels = tifffile.imread(path)
     except Exception as error:
-        raise InputError(f"{path} was to be read as a TIFF image, but it is not one or is cut short.") from error
+        msg = f"{path} was to be read as a TIFF image, but it is not one or is cut short."
+        raise InputError(msg) from error
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         pixels = pixels[..., :-1]
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise InputError(f"{path} was to be read as one grey or RGB image, but its shape is {pixels.shape}.")
+        msg = f"{path} was to be read as one grey or RGB image, but its shape is {pixels.shape}."
+        raise InputError(msg)
     return _to_uint8(pixels, path)
 
 
@@ -84,4 +90,5 @@ def _to_uint8(pixels: ndarray, path: Path) -> UInt8[ndarray, "h w *c"]:
         return pixels
     if pixels.dtype.kind in "ui" and pixels.size and pixels.min() >= 0 and pixels.max() <= 65535:
         return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    raise InputError(f"{path} was to be read as an 8- or 16-bit image, but its pixels are {pixels.dtype}.")
+    msg = f"{path} was to be read as an 8- or 16-bit image, but its pixels are {pixels.dtype}."
+    raise InputError(msg)

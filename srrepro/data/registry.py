@@ -65,13 +65,14 @@ class DataFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"The data folder {self.root} cannot be made: {error.strerror}. Name another with --data.") from error
+            msg = f"The data folder {self.root} cannot be made: {error.strerror}. Name another with --data."
+            raise InputError(msg) from error
         return FileLock(self.root / ".lock", is_singleton=True)  # one process may hold it in nested calls
 
 
 @cache
 def registry() -> tuple[File, ...]:
-    with (files("srrepro.data") / "registry.csv").open(newline="", encoding="utf-8") as text:
+    with (files("srrepro.data") / "registry.csv").open(encoding="utf-8") as text:
         return tuple(
             File(
                 sets=tuple(row["sets"].split()),
@@ -102,7 +103,8 @@ def members(name: str) -> tuple[File, ...]:
     """
     found = sorted((file for file in registry() if name in file.sets), key=lambda file: file.path)
     if not found:
-        raise InputError(f"There is no set {name!r}. The sets are: {', '.join(sets())}.")
+        msg = f"There is no set {name!r}. The sets are: {', '.join(sets())}."
+        raise InputError(msg)
     return tuple(found)
 
 
@@ -134,7 +136,7 @@ def sha256_of(path: Path) -> str:
 
 def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
     # Imported here: only a machine that fetches needs it.
-    import pooch  # noqa: PLC0415
+    import pooch
 
     pooch.get_logger().setLevel("WARNING")
     from_network = folder.mirror is None and not all(file.url.startswith(PACKAGED) for file in lacking)
@@ -195,4 +197,6 @@ def _explanation(folder: DataFolder, name: str, file: File, error: Exception) ->
     if isinstance(error, ValueError):  # pooch's word for a wrong hash
         where = "scikit-image" if file.url.startswith(PACKAGED) else folder.mirror or file.url
         return f"{asked}, but what {where} holds is not the file with sha256 {file.sha256}. Nothing was kept of it."
-    return f"{asked}, but {file.url} could not be read ({type(error).__name__}). Check the network, or give --mirror DIR."
+    return (
+        f"{asked}, but {file.url} could not be read ({type(error).__name__}). Check the network, or give --mirror DIR."
+    )

@@ -27,9 +27,12 @@ def imresize(
 
     Parameters
     ----------
-    image : plane or channels-last colour; uint8, float32 or float64 in any range.
-    scale : a whole number (2, 3, 4 ...) to enlarge, or the reciprocal of one to shrink.
-    border : which of MATLAB's two border rules.
+    image
+        plane or channels-last colour; uint8, float32 or float64 in any range.
+    scale
+        a whole number (2, 3, 4 ...) to enlarge, or the reciprocal of one to shrink.
+    border
+        which of MATLAB's two border rules.
 
     Returns
     -------
@@ -41,11 +44,14 @@ def imresize(
     """
     factor = _factor(scale)
     if border not in get_args(Border):
-        raise ValueError(f"imresize has the borders {get_args(Border)}, not {border!r}")
+        msg = f"imresize has the borders {get_args(Border)}, not {border!r}"
+        raise ValueError(msg)
     if image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(f"imresize takes a plane (h, w) or colour (h, w, c), not an array of shape {image.shape}")
+        msg = f"imresize takes a plane (h, w) or colour (h, w, c), not an array of shape {image.shape}"
+        raise ValueError(msg)
     if image.dtype not in (np.uint8, np.float32, np.float64):
-        raise ValueError(f"imresize takes uint8, float32 or float64, not {image.dtype}; convert the image first")
+        msg = f"imresize takes uint8, float32 or float64, not {image.dtype}; convert the image first"
+        raise ValueError(msg)
     planes = torch.from_numpy(np.ascontiguousarray(image)).to(torch.float64)
     planes = planes[None] if image.ndim == 2 else planes.movedim(-1, 0)
     for axis in (-2, -1):  # MATLAB resizes rows first when both axes shrink or grow alike
@@ -59,7 +65,8 @@ def imresize(
 def _factor(scale: float) -> int:
     factor = round(scale if scale >= 1 else 1 / scale) if scale > 0 and math.isfinite(scale) else 0
     if factor < 1 or not math.isclose(scale, factor if scale >= 1 else 1 / factor, rel_tol=1e-12):
-        raise ValueError(f"imresize takes a whole scale or the reciprocal of one (2, 1/2, 3, 1/3 ...), not {scale!r}")
+        msg = f"imresize takes a whole scale or the reciprocal of one (2, 1/2, 3, 1/3 ...), not {scale!r}"
+        raise ValueError(msg)
     return factor
 
 

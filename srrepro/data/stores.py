@@ -8,10 +8,10 @@ describe themselves in their attributes, carry a checksum per chunk, and appear 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import h5py
 import numpy as np
@@ -45,8 +45,11 @@ class TrainingShape:
     takes: Literal["interpolated", "low"] = "interpolated"
 
     def __post_init__(self) -> None:
-        if self.takes == "low" and (len(self.scales) != 1 or self.patch % self.scales[0] or self.stride % self.scales[0]):
-            raise ValueError("patches of `low` need one scale, and patch and stride in multiples of it")
+        if self.takes == "low" and (
+            len(self.scales) != 1 or self.patch % self.scales[0] or self.stride % self.scales[0]
+        ):
+            msg = "patches of `low` need one scale, and patch and stride in multiples of it"
+            raise ValueError(msg)
 
     def path(self, folder: DataFolder) -> Path:
         scales = "".join(map(str, self.scales))
@@ -74,6 +77,10 @@ class EvaluationShape:
 
     def attributes(self) -> Attributes:
         return {**_described("evaluation", self.set), "scale": str(self.scale)}
+
+
+S = TypeVar("S", TrainingShape, EvaluationShape)
+Fill = Callable[[h5py.File, S, Sequence[Path]], str]
 
 
 class TrainingPatches(NamedTuple):
@@ -167,7 +174,7 @@ def _described(kind: str, name: str) -> Attributes:
     return {"format": FORMAT, "kind": f"srrepro {kind}", "set": name, "resizer": RESIZER, "sources": sources}
 
 
-def _prepare(folder: DataFolder, shape, fill) -> bool:  # type: ignore[no-untyped-def]
+def _prepare(folder: DataFolder, shape: S, fill: Fill[S]) -> bool:
     path = shape.path(folder)
     if not path.exists():
         with folder.lock():
@@ -179,7 +186,7 @@ def _prepare(folder: DataFolder, shape, fill) -> bool:  # type: ignore[no-untype
     return False
 
 
-def _build(path: Path, shape, paths: Sequence[Path], fill) -> None:  # type: ignore[no-untyped-def]
+def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
     part = path.with_name(f".{path.name}.part")  # one at a time: the folder's lock is held
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,7 +197,8 @@ def _build(path: Path, shape, paths: Sequence[Path], fill) -> None:  # type: ign
             os.fsync(written.fileno())
         part.replace(path)
     except OSError as error:
-        raise InputError(f"The store {path} was to be built, but could not be written: {error}. Is the disk full?") from error
+        msg = f"The store {path} was to be built, but could not be written: {error}. Is the disk full?"
+        raise InputError(msg) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -218,7 +226,7 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
         for name, values in ((shape.takes, inputs), ("high", high), ("scale", np.full(len(high), scale, np.uint8))):
             file[name].resize(len(file[name]) + len(values), axis=0)
             file[name][len(file[name]) - len(values) :] = values
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 
@@ -230,7 +238,7 @@ def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Pa
         digest.update(path.name.encode())
         for name, plane in degrade(images.read(path), shape.scale)._asdict().items():
             group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
-            digest.update(plane)
+            digest.update(np.ascontiguousarray(plane).data)
     return digest.hexdigest()
 
 
@@ -238,7 +246,8 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError as error:
-        raise InputError(f"The store {path} was asked for, but is not there. Run `srrepro prepare {expected['set']}`.") from error
+        msg = f"The store {path} was asked for, but is not there. Run `srrepro prepare {expected['set']}`."
+        raise InputError(msg) from error
     except OSError as error:
         raise _unusable(path, "is truncated or no HDF5 file") from error
     found = dict(file.attrs)

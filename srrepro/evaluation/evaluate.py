@@ -9,7 +9,8 @@ from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
 from srrepro.evaluation import protocol
-from srrepro.evaluation.protocol import judge, smallest_side
+from srrepro.evaluation.metrics import psnr
+from srrepro.evaluation.protocol import judge, quantise, smallest_side
 from srrepro.evaluation.upscale import Upscaler
 
 
@@ -36,7 +37,8 @@ class TestSet:
             members(name)
         except InputError:
             return cls(name, Path(folder))
-        raise InputError(f"{text!r} would give a folder the name of the set {name}. Choose another name for it.")
+        msg = f"{text!r} would give a folder the name of the set {name}. Choose another name for it."
+        raise InputError(msg)
 
     def examples(self, data: DataFolder, scale: int) -> Iterator[Example]:
         """The degraded images, fetched and stored first if they are lacking."""
@@ -80,8 +82,8 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> l
 def mean_psnr(upscaler: Upscaler, examples: Iterable[Example]) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
-        protocol.psnr(
-            protocol.quantise(upscaler.luminance(planes.interpolated)),
+        psnr(
+            quantise(upscaler.luminance(planes.interpolated)),
             planes.reference,
             shave=upscaler.scale,
             peak=protocol.PEAK,
@@ -95,4 +97,5 @@ def _check_size(name: str, planes: Planes, scale: int) -> None:
     h, w = planes.reference.shape
     least = smallest_side(scale)
     if min(h, w) < least:
-        raise InputError(f"{name} was to be measured at x{scale}, but is {w}×{h}; {least}×{least} is the least.")
+        msg = f"{name} was to be measured at x{scale}, but is {w}×{h}; {least}×{least} is the least."
+        raise InputError(msg)

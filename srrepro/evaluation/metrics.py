@@ -16,9 +16,12 @@ def psnr(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, sha
 
     Parameters
     ----------
-    estimate, reference : range [0, peak]. Not rounded or clipped here; see `protocol.quantise`.
-    shave : pixels dropped from every edge. Papers differ.
-    peak : largest value a pixel can take: 255 for 8-bit data.
+    estimate, reference
+        range [0, peak]. Not rounded or clipped here; see `protocol.quantise`.
+    shave
+        pixels dropped from every edge. Papers differ.
+    peak
+        largest value a pixel can take: 255 for 8-bit data.
 
     Raises
     ------
@@ -36,9 +39,10 @@ def ssim(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, sha
     """
     left, right = _shaved(estimate, shave, like=reference), _shaved(reference, shave, like=estimate)
     if min(left.shape) < WINDOW:
-        raise ValueError(f"SSIM needs {WINDOW} pixels on both sides after shaving; {left.shape} are left")
+        msg = f"SSIM needs {WINDOW} pixels on both sides after shaving; {left.shape} are left"
+        raise ValueError(msg)
     return float(
-        structural_similarity(
+        structural_similarity(  # type: ignore[no-untyped-call]
             left, right, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
     )
@@ -46,8 +50,10 @@ def ssim(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, sha
 
 def _shaved(plane: ndarray, shave: int, *, like: ndarray) -> ndarray:
     if plane.shape != like.shape:
-        raise ValueError(f"an estimate is judged against a reference of its size, not {plane.shape} against {like.shape}")
+        msg = f"an estimate is judged against a reference of its size, not {plane.shape} against {like.shape}"
+        raise ValueError(msg)
     if shave < 0 or min(plane.shape) <= 2 * shave:
-        raise ValueError(f"shaving {shave} pixels from every edge leaves nothing of {plane.shape}")
+        msg = f"shaving {shave} pixels from every edge leaves nothing of {plane.shape}"
+        raise ValueError(msg)
     inside: ndarray = plane[shave : plane.shape[0] - shave, shave : plane.shape[1] - shave].astype(np.float64)
     return inside

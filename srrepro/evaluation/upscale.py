@@ -32,7 +32,7 @@ class Upscaler:
         return self.subject.scale
 
     def __post_init__(self) -> None:
-        self.network.to(self.device, memory_format=torch.channels_last)
+        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
@@ -55,10 +55,14 @@ def load(recipe_or_path: str | Path, scale: int, *, device: str = "cpu", folder:
 
     Parameters
     ----------
-    recipe_or_path : a recipe's name, the name of released weights (with `folder`, from which they are fetched), a file.
-    scale : 2, 3 or 4 where networks are trained for one scale.
-    device : "cpu" or "cuda".
-    folder : where released weights are looked for by name.
+    recipe_or_path
+        a recipe's name, the name of released weights (with `folder`, from which they are fetched), a file.
+    scale
+        2, 3 or 4 where networks are trained for one scale.
+    device
+        "cpu" or "cuda".
+    folder
+        where released weights are looked for by name.
 
     Raises
     ------
@@ -74,14 +78,16 @@ def load(recipe_or_path: str | Path, scale: int, *, device: str = "cpu", folder:
         return Upscaler(*weights.read_ours(path, scale), device)
     if name not in models.recipes():
         known = ", ".join([*models.recipes(), *models.authors()])
-        raise InputError(f"{name!r} is neither a weight file (.safetensors, .mat) nor one of: {known}.")
+        msg = f"{name!r} is neither a weight file (.safetensors, .mat) nor one of: {known}."
+        raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:
         return Upscaler(weights.of_interpolation(recipe, scale), recipe.network(), device)
     file = weights.shipped(name, scale)
     if not file.exists():
-        raise InputError(
+        msg = (
             f"{name} was asked for at x{scale}, but no weights of it ship with srrepro. "
             f"Train them (`srrepro train {name} --scale {scale}`) and name the file that the run leaves."
         )
+        raise InputError(msg)
     return Upscaler(*weights.read_ours(file, scale), device)

@@ -1,4 +1,4 @@
-"""Weight files: ours (.safetensors, which name their recipe and scale) and the authors' (.mat); never through pickle."""
+"""Weight files: ours (.safetensors, which name their run) and the authors' (.mat); never through pickle."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -83,21 +83,26 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError as error:
-        raise InputError(f"{asked}, but there is no such file.") from error
+        msg = f"{asked}, but there is no such file."
+        raise InputError(msg) from error
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{asked}, but the file is no .safetensors file or is cut short ({error}).") from error
+        msg = f"{asked}, but the file is no .safetensors file or is cut short ({error})."
+        raise InputError(msg) from error
     try:
         recipe, trained_for = about["recipe"], int(about["scale"])
         seed, budget = int(about["seed"]), float(about["budget"])
     except (KeyError, ValueError) as error:
-        raise InputError(f"{asked}, but the file does not name its run. Name a file that srrepro wrote.") from error
+        msg = f"{asked}, but the file does not name its run. Name a file that srrepro wrote."
+        raise InputError(msg) from error
     if trained_for != scale:
-        raise InputError(f"{asked}, but they were trained for x{trained_for}.")
+        msg = f"{asked}, but they were trained for x{trained_for}."
+        raise InputError(msg)
     network = models.recipe(recipe).network()
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(f"{asked}, but they do not fit the network of {recipe}: {error}") from error
+        msg = f"{asked}, but they do not fit the network of {recipe}: {error}"
+        raise InputError(msg) from error
     return of_run(models.recipe(recipe), scale, seed, budget), network
 
 
@@ -123,9 +128,11 @@ def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:
         if known is None:
             return Subject(name=path.name, model=weights.model, origin="authors", training_set="", scale=scale), network
         if weights.files.get(scale) != known[1]:
-            raise InputError(f"The weights {path} were to be read for x{scale}, but are the authors' {known[1]}.")
+            msg = f"The weights {path} were to be read for x{scale}, but are the authors' {known[1]}."
+            raise InputError(msg)
         return of_authors(weights, scale), network
-    raise InputError(f"The weights {path} were to be read, but fit no network: {'; '.join(dict.fromkeys(problems))}.")
+    msg = f"The weights {path} were to be read, but fit no network: {'; '.join(dict.fromkeys(problems))}."
+    raise InputError(msg)
 
 
 def fetch_authors(folder: DataFolder, weights: AuthorsWeights, scale: int) -> tuple[Subject, nn.Module]:
@@ -137,7 +144,8 @@ def fetch_authors(folder: DataFolder, weights: AuthorsWeights, scale: int) -> tu
     """
     if scale not in weights.files:
         scales = ", ".join(f"x{known}" for known in weights.files)
-        raise InputError(f"{weights.name} was asked for at x{scale}, but the authors released {scales}.")
+        msg = f"{weights.name} was asked for at x{scale}, but the authors released {scales}."
+        raise InputError(msg)
     fetch(folder, weights.set)
     file = next(file for file in members(weights.set) if file.name == weights.files[scale])
     network = weights.network()
@@ -153,7 +161,9 @@ def _arrays(path: Path) -> dict[str, Any]:
     try:
         arrays: dict[str, Any] = scipy.io.loadmat(path)
     except FileNotFoundError as error:
-        raise InputError(f"The weights {path} were asked for, but there is no such file.") from error
+        msg = f"The weights {path} were asked for, but there is no such file."
+        raise InputError(msg) from error
     except Exception as error:
-        raise InputError(f"The weights {path} were to be read, but are no .mat file ({error}).") from error
+        msg = f"The weights {path} were to be read, but are no .mat file ({error})."
+        raise InputError(msg) from error
     return {name: array for name, array in arrays.items() if not name.startswith("__")}

@@ -28,9 +28,11 @@ def recipes() -> dict[str, Recipe]:
     for file, module in papers().items():
         for recipe in module.RECIPES:
             if recipe.name in found:
-                raise ValueError(f"two recipes are called {recipe.name!r}; the second is in {module.__name__}")
+                msg = f"two recipes are called {recipe.name!r}; the second is in {module.__name__}"
+                raise ValueError(msg)
             if recipe.name.split("-")[0] != file:
-                raise ValueError(f"the recipe {recipe.name!r} of {module.__name__} must start with {file!r}")
+                msg = f"the recipe {recipe.name!r} of {module.__name__} must start with {file!r}"
+                raise ValueError(msg)
             found[recipe.name] = recipe
     return found
 
@@ -49,5 +51,6 @@ def recipe(name: str) -> Recipe:
     InputError : there is none of this name.
     """
     if name not in recipes():
-        raise InputError(f"There is no recipe {name!r}. The recipes are: {', '.join(recipes())}.")
+        msg = f"There is no recipe {name!r}. The recipes are: {', '.join(recipes())}."
+        raise InputError(msg)
     return recipes()[name]

@@ -34,7 +34,8 @@ class Soap(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         if closure is not None:
-            raise ValueError("Soap takes no closure: compute the gradients, then call step()")
+            msg = "Soap takes no closure: compute the gradients, then call step()"
+            raise ValueError(msg)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:

@@ -18,6 +18,4 @@ class Interpolation:
         return nn.Identity()
 
 
-RECIPES = (
-    Recipe(name="bicubic", model="bicubic", network=Interpolation(), training=None, of_the_paper=True),
-)
+RECIPES = (Recipe(name="bicubic", model="bicubic", network=Interpolation(), training=None, of_the_paper=True),)

@@ -9,10 +9,11 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
+from random import Random
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from srrepro.models._soap import Soap
@@ -155,6 +156,33 @@ def _permutation(count: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
+@dataclass(frozen=True)
+class NoAugmentation:
+    """Patches as they are."""
+
+    def __call__(self, inputs: Tensor, labels: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        return inputs, labels
+
+
+@dataclass(frozen=True)
+class TurnAndFlip:
+    """One of the eight turns and mirror images of a square, drawn anew for every batch, for inputs and labels alike.
+
+    The draw depends on seed and step alone, so a resumed run repeats it.
+    """
+
+    def __call__(
+        self, inputs: Float[Tensor, "n 1 h h"], labels: Shaped[Tensor, "n 1 p p"], *, seed: int, step: int
+    ) -> tuple[Float[Tensor, "n 1 h h"], Shaped[Tensor, "n 1 p p"]]:
+        which = Random(f"{seed} {step}").randrange(8)
+        turns, flipped = which % 4, which >= 4
+
+        def turn(planes: Tensor) -> Tensor:
+            return torch.rot90(planes.flip(-1) if flipped else planes, turns, (-2, -1))
+
+        return turn(inputs), turn(labels)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """Everything a paper decided about training. A step is one batch; `backprops` counts patches, not steps.
@@ -172,6 +200,7 @@ class Training:
     schedule: Constant | Cosine
     rates: LayerRates | OneRate
     order: FixedOrder | NewOrder
+    augmentation: NoAugmentation | TurnAndFlip
     batch: int
     backprops: int
 

@@ -26,11 +26,13 @@ from srrepro.models.recipe import (
     GaussianInit,
     LayerRates,
     NewOrder,
+    NoAugmentation,
     OneRate,
     OwnInit,
     Patches,
     Recipe,
     Training,
+    TurnAndFlip,
 )
 
 
@@ -91,6 +93,7 @@ AS_PUBLISHED = Training(
         biases=(0.1, 0.1, 0.1),  # code: SRCNN_net.prototxt, lr_mult of every bias
     ),
     order=FixedOrder(),  # code: generate_train.m shuffles once and stores whole batches only
+    augmentation=NoAugmentation(),  # code: generate_train.m
     batch=128,  # code: SRCNN_net.prototxt; generate_train.m, chunksz
     backprops=800_000_000,  # paper: Experiments, 8 × 10^8 backpropagations
 )
@@ -159,6 +162,7 @@ QUICK = replace(
     ),
     rates=OneRate(),  # ours: SOAP scales every direction by itself; a slower last layer only delays it
     order=NewOrder(),  # ours: the usual choice, and no batch is ever seen twice
+    augmentation=TurnAndFlip(),  # ours: see docs/srcnn-quick.md
     batch=64,  # ours: more steps of a good direction beat fewer of a slightly better one
     backprops=300_000,  # ours: see docs/srcnn-quick.md
 )
@@ -219,16 +223,22 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
             weights = np.asarray(arrays[f"weights_conv{number}"], np.float32)
             biases = np.asarray(arrays[f"biases_conv{number}"], np.float32)
         except KeyError as error:
-            raise ValueError(f"no {error.args[0]} among {sorted(arrays)}") from error
+            msg = f"no {error.args[0]} among {sorted(arrays)}"
+            raise ValueError(msg) from error
         out, planes, kernel, _ = layer.weight.shape
         # code: SRCNN.m. Filters are columns of pixels for the first layer (pixels, filters), for the second
         # (planes, pixels, filters), for the last (planes, pixels); MATLAB counts pixels down the columns.
         if weights.size != layer.weight.numel() or biases.size != out:
-            raise ValueError(f"weights_conv{number} holds {weights.shape}, not {out} filters of {planes}×{kernel}×{kernel}")
+            wanted = f"{out} filters of {planes}×{kernel}×{kernel}"
+            msg = f"weights_conv{number} holds {weights.shape}, not {wanted}"
+            raise ValueError(msg)
         by_column = weights.reshape(planes, kernel, kernel, out).transpose(3, 0, 2, 1)
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(by_column)))
-            layer.bias.copy_(torch.from_numpy(biases.reshape(-1)))
+        layer.load_state_dict(
+            {
+                "weight": torch.from_numpy(np.ascontiguousarray(by_column)),
+                "bias": torch.from_numpy(biases.reshape(-1)),
+            }
+        )
 
 
 def _authors(name: str, recipe: Recipe, training_set: str, folder: str, scales: tuple[int, ...]) -> AuthorsWeights:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def write(
     *,
     about: dict[str, Any],
     log: Sequence[dict[str, Any]] = (),
-    save_weights: Callable[[Path], None] | None = None,
+    weights: Path | None = None,
 ) -> Path:
     """Write a run folder under a temporary name, then give it its own: it is there whole or not at all.
 
@@ -45,12 +45,13 @@ def write(
     """
     folder, part = runs / name, runs / f".{name}.part"
     if folder.exists():
-        raise InputError(f"{folder} holds evidence already and is never edited. Delete it first if it is wrong.")
+        msg = f"{folder} holds evidence already and is never edited. Delete it first if it is wrong."
+        raise InputError(msg)
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        if save_weights is not None:
-            save_weights(part / WEIGHTS)
+        if weights is not None:
+            shutil.copyfile(weights, part / WEIGHTS)
         if log:
             pd.DataFrame(log).to_csv(part / "log.csv", index=False, lineterminator="\n")
         pd.DataFrame([asdict(score) for score in scores]).to_csv(part / "scores.csv", index=False, lineterminator="\n")
@@ -59,7 +60,8 @@ def write(
         os.replace(part, folder)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise InputError(f"The evidence {folder} was to be written, but could not be: {error}.") from error
+        msg = f"The evidence {folder} was to be written, but could not be: {error}."
+        raise InputError(msg) from error
     return folder
 
 
@@ -76,7 +78,8 @@ def read(folder: Path) -> Evidence:
         subject = Subject(**about.pop("subject"))
         return Evidence(folder.name, subject, about, [Score(**{str(k): v for k, v in row.items()}) for row in rows])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"The evidence {folder} was to be read, but is not whole: {error}.") from error
+        msg = f"The evidence {folder} was to be read, but is not whole: {error}."
+        raise InputError(msg) from error
 
 
 def read_all(runs: Path) -> list[Evidence]:

@@ -54,6 +54,7 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    named = dict(tuple(map(str.strip, line.split(":", 1))) for line in lines if ":" in line)
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in pairs}
     family = "/".join(named[key] for key in ("cpu family", "model") if key in named)
     return f"{named.get('model name', platform.machine())} (family/model {family})"

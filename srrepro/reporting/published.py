@@ -29,7 +29,7 @@ class Published:
 @cache
 def published() -> dict[tuple[str, str, str, int], Published]:
     """All values, by model, training set, test set and scale."""
-    with (files("srrepro.reporting") / "published.csv").open(newline="", encoding="utf-8") as text:
+    with (files("srrepro.reporting") / "published.csv").open(encoding="utf-8") as text:
         values = [
             Published(
                 model=row["model"],

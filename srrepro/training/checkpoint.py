@@ -31,5 +31,6 @@ def load(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"The run was to go on from {path}, but that is damaged ({error}). Start anew: --fresh.") from error
+        msg = f"The run was to go on from {path}, but that is damaged ({error}). Start anew: --fresh."
+        raise InputError(msg) from error
     return state

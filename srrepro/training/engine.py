@@ -18,15 +18,13 @@ class Engine:
     """
 
     def __init__(self, network: nn.Module, training: Training, *, device: str, precision: Precision) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = training.loss
         self.optimiser = training.optimiser(training.rates(self.network))
         self.device = device
         self.precision = precision
 
-    def step(
-        self, inputs: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 p p"], *, lr: float
-    ) -> Float[Tensor, ""]:
+    def step(self, inputs: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["factor"]

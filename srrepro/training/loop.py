@@ -128,7 +128,8 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
                 order = training.order(len(inputs), seed=run.seed, epoch=epoch).to(run.device)
             batch = order[position * training.batch : (position + 1) * training.batch]
             lr = training.schedule(step / run.steps)
-            loss = engine.step(inputs[batch], labels[batch].float() / 255, lr=lr)
+            planes, high = training.augmentation(inputs[batch], labels[batch], seed=run.seed, step=step)
+            loss = engine.step(planes, high.float() / 255, lr=lr)
 
             state.step = step + 1
             losses += loss
@@ -145,7 +146,8 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
                 meter.report(state.log[-1])
             _save(workplace / "checkpoint.pt", engine, state)
             if stop.requested:
-                raise Stopped(f"stopped after {state.step * training.batch:,} of {run.backprops:,} backprops")
+                msg = f"stopped after {state.step * training.batch:,} of {run.backprops:,} backprops"
+                raise Stopped(msg)
             network.train()
             started, saved = perf_counter(), perf_counter()
     return network, state
@@ -174,7 +176,8 @@ def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:
     last = state.log[-1] if state.log else {"step": 0, "seconds": 0.0}
     steps, seconds = state.step - last["step"], state.seconds - last["seconds"]
     if not math.isfinite(state.losses):
-        raise Diverged(f"the loss of {run.recipe.name} x{run.scale} is no longer a number at step {state.step}")
+        msg = f"the loss of {run.recipe.name} x{run.scale} is no longer a number at step {state.step}"
+        raise Diverged(msg)
     row = {
         "backprops": state.step * run.training.batch,
         "step": state.step,
