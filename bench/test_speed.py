@@ -19,7 +19,7 @@ TRAINED = [name for name, recipe in models.recipes().items() if recipe.training 
 Benchmark = Callable[..., Any]
 
 
-@pytest.fixture()
+@pytest.fixture
 def plane() -> np.ndarray:
     return np.random.default_rng(0).random((510, 510))
 

@@ -1,6 +1,5 @@
 """The verbs: parse, call, print. No logic."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -227,7 +226,7 @@ def evaluate(
         scores = score(upscaler, test_set.name, test_set.examples(folder, scale))
         rows.append(tables.quality_row(upscaler.subject, scores))
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))
     else:
         click.echo(tables.terminal_table(pd.DataFrame(rows)))
 

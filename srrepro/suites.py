@@ -248,13 +248,15 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
         with FileLock(workplace / "lock", timeout=0):
             for test_set in job.test_sets:  # before the long work, not after it
                 prepare_evaluation(shop.folder, EvaluationShape(test_set, run.scale))
+            made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
             network, state = train(run, shop.folder, workplace)
             scores = _scores(Upscaler(run.subject, network, run.device), job.test_sets, shop)
             if kept.exists():
                 _compare(kept, scores)
             else:
                 weights.save(network, workplace / evidence.WEIGHTS, run.subject)
-                about = _about(run, shop, state.seconds, sha256_of(workplace / evidence.WEIGHTS))
+                sha256 = sha256_of(workplace / evidence.WEIGHTS)
+                about = _about(run, shop, state.seconds) | {"weights_sha256": sha256} | made_with
                 evidence.write(
                     shop.runs,
                     name,
@@ -271,7 +273,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
     return kept, True
 
 
-def _about(run: Run, shop: Workshop, seconds: float, sha256: str) -> dict[str, Any]:
+def _about(run: Run, shop: Workshop, seconds: float) -> dict[str, Any]:
     return {
         "recipe": described(run.recipe),
         "backprops": run.backprops,
@@ -280,9 +282,7 @@ def _about(run: Run, shop: Workshop, seconds: float, sha256: str) -> dict[str, A
         "device": run.device,
         "precision": run.precision,
         "store": {"shape": asdict(run.shape), "digest": digest_of(shop.folder, run.shape)},
-        "weights_sha256": sha256,
         "finished": _now(),
-        **provenance(run.device),
     }
 
 

@@ -140,8 +140,10 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
 
     pooch.get_logger().setLevel("WARNING")
     from_network = folder.mirror is None and not all(file.url.startswith(PACKAGED) for file in lacking)
+    incoming = folder.root / ".incoming"  # the folder's lock is held: what lies there was left by a killed call
+    shutil.rmtree(incoming, ignore_errors=True)
     store = pooch.create(
-        path=folder.root,
+        path=incoming,
         base_url="",
         registry={file.path: f"sha256:{file.sha256}" for file in lacking},
         urls={file.path: file.url for file in lacking},
@@ -151,6 +153,8 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
     def bring(file: File) -> None:
         try:
             store.fetch(file.path, downloader=_source(folder, file) or pooch.HTTPDownloader(timeout=TIMEOUT_S))
+            (folder.root / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (incoming / file.path).replace(folder.root / file.path)
         except Exception as error:
             raise InputError(_explanation(folder, name, file, error)) from error
 
@@ -162,6 +166,8 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
 
 
 def _source(folder: DataFolder, file: File) -> Callable[[str, str, object], None] | None:

@@ -36,7 +36,7 @@ class TestSet:
         try:
             members(name)
         except InputError:
-            return cls(name, Path(folder))
+            return cls(name, Path(folder).expanduser())
         msg = f"{text!r} would give a folder the name of the set {name}. Choose another name for it."
         raise InputError(msg)
 

@@ -163,7 +163,7 @@ QUICK = replace(
     rates=OneRate(),  # ours: SOAP scales every direction by itself; a slower last layer only delays it
     order=NewOrder(),  # ours: the usual choice, and no batch is ever seen twice
     augmentation=TurnAndFlip(),  # ours: see docs/srcnn-quick.md
-    batch=64,  # ours: more steps of a good direction beat fewer of a slightly better one
+    batch=32,  # ours: more steps of a good direction beat fewer of a slightly better one
     backprops=300_000,  # ours: see docs/srcnn-quick.md
 )
 

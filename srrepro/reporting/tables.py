@@ -145,7 +145,7 @@ def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
     def text(value: Any, form: str) -> str:
         return "" if value is None or pd.isna(value) else format(value, form)
 
-    return [
+    readable = [
         {
             "model": row["model"],
             "trained on": row["training_set"],
@@ -164,6 +164,8 @@ def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
         }
         for row in rows.to_dict("records")
     ]
+    used = [column for column in readable[0] if any(row[column] for row in readable)] if readable else []
+    return [{column: row[column] for column in used} for row in readable]
 
 
 def _place(row: Row) -> tuple[Any, ...]:

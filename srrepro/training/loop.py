@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training, read_training
+from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet, mean_psnr
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.evaluation.weights import Subject, of_run
@@ -76,8 +77,9 @@ class Run:
 
     def name(self, folder: DataFolder) -> str:
         """The run's folder: equal exactly where recipe, store content, budget, precision, scale and seed are."""
-        parts = digest(self.recipe, digest_of(folder, self.shape), self.budget, self.precision)
-        return f"{self.recipe.name}_x{self.scale}_s{self.seed}_{parts}"
+        recipe, store = self.recipe, digest_of(folder, self.shape)
+        parts = digest(recipe.name, recipe.network, self.training, store, self.budget, self.precision)
+        return f"{recipe.name}_x{self.scale}_s{self.seed}_{parts}"
 
 
 @dataclass
@@ -115,6 +117,9 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     state = _resumed(workplace / "checkpoint.pt", engine)
 
     batches = len(inputs) // training.batch  # whole batches only, as the authors' stores hold them
+    if not batches:
+        msg = f"{run.recipe.name} takes batches of {training.batch}, but {training.set} has {len(inputs)}."
+        raise InputError(msg)
     order = torch.empty(0, dtype=torch.int64)
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
     log_points = {run.steps * point // LOG_POINTS for point in range(1, LOG_POINTS + 1)}
