@@ -16,7 +16,9 @@ _COLOUR = {"RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"}
 
 
 def read(path: Path) -> UInt8[ndarray, "h w *c"]:
-    """An image as uint8: grey stays grey, palettes become RGB, alpha is dropped, 16 bits are rounded to 8.
+    """An image as uint8: grey stays grey, palettes become RGB, alpha is dropped, 16 bits become 8 by rounding.
+
+    Pillow reads PNG files with 16 bits a colour by their upper 8, so those may be one level lower.
 
     Raises
     ------
@@ -24,12 +26,17 @@ def read(path: Path) -> UInt8[ndarray, "h w *c"]:
     """
     try:
         with Image.open(path) as image:
+            packing = str(image.tile[0][3]) if image.tile else ""
             image.load()
+            if image.format == "TIFF" and image.mode in {"RGB", "RGBA", "RGBX"} and ";16" in packing:
+                return _from_tiff(path)  # Pillow cuts the lower 8 of 16 bits off
+            if packing.startswith("LA;16"):  # which Pillow opens as RGBA
+                return np.asarray(image.getchannel(0))
             return _from_pillow(image, path)
     except InputError:
         raise
     except Exception as error:
-        if path.suffix.lower() in {".tif", ".tiff"}:
+        if path.suffix.lower() in {".tif", ".tiff"} and path.is_file():
             return _from_tiff(path)  # Pillow cannot open TIFF files with three channels of 16 bits
         msg = f"{path} was to be read as an image, but it is not one or is cut short ({error})."
         raise InputError(msg) from error
@@ -88,7 +95,8 @@ def _from_tiff(path: Path) -> UInt8[ndarray, "h w *c"]:
 def _to_uint8(pixels: ndarray, path: Path) -> UInt8[ndarray, "h w *c"]:
     if pixels.dtype == np.uint8:
         return pixels
-    if pixels.dtype.kind in "ui" and pixels.size and pixels.min() >= 0 and pixels.max() <= 65535:
+    of_pillow = pixels.dtype == np.int32 and pixels.min() >= 0 and pixels.max() <= 65535
+    if (pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2) or of_pillow:
         return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     msg = f"{path} was to be read as an 8- or 16-bit image, but its pixels are {pixels.dtype}."
     raise InputError(msg)

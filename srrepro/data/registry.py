@@ -150,10 +150,14 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
         retry_if_failed=RETRIES if from_network else 0,
     )
 
+    for file in lacking:  # not left to pooch: its threads would race for the same folder
+        (incoming / file.path).parent.mkdir(parents=True, exist_ok=True)
+
     def bring(file: File) -> None:
         try:
             store.fetch(file.path, downloader=_source(folder, file) or pooch.HTTPDownloader(timeout=TIMEOUT_S))
             (folder.root / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (incoming / file.path).chmod(0o644)  # pooch's temporary files are their owner's alone
             (incoming / file.path).replace(folder.root / file.path)
         except Exception as error:
             raise InputError(_explanation(folder, name, file, error)) from error
@@ -203,6 +207,8 @@ def _explanation(folder: DataFolder, name: str, file: File, error: Exception) ->
     if isinstance(error, ValueError):  # pooch's word for a wrong hash
         where = "scikit-image" if file.url.startswith(PACKAGED) else folder.mirror or file.url
         return f"{asked}, but what {where} holds is not the file with sha256 {file.sha256}. Nothing was kept of it."
+    if _source(folder, file) is not None:
+        return f"{asked}, but could not be copied to {folder.root} ({error})."
     return (
         f"{asked}, but {file.url} could not be read ({type(error).__name__}). Check the network, or give --mirror DIR."
     )

@@ -52,7 +52,7 @@ def imresize(
     if image.dtype not in (np.uint8, np.float32, np.float64):
         msg = f"imresize takes uint8, float32 or float64, not {image.dtype}; convert the image first"
         raise ValueError(msg)
-    planes = torch.from_numpy(np.ascontiguousarray(image)).to(torch.float64)
+    planes = torch.from_numpy(image.astype(np.float64))  # a copy: PyTorch warns of read-only arrays
     planes = planes[None] if image.ndim == 2 else planes.movedim(-1, 0)
     for axis in (-2, -1):  # MATLAB resizes rows first when both axes shrink or grow alike
         planes = _resize_axis(planes, factor, shrink=scale < 1, axis=axis, border=border)
@@ -73,6 +73,9 @@ def _factor(scale: float) -> int:
 def _resize_axis(
     planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
 ) -> Float64[Tensor, "c H W"]:
+    if axis == -2 and planes.shape[-1] == 1:  # PyTorch resizes a column that is one pixel wide wrongly
+        rows = _resize_axis(planes.transpose(-1, -2), factor, shrink=shrink, axis=-1, border=border)
+        return rows.transpose(-1, -2)
     size = planes.shape[axis]
     reach = 4 * factor if shrink else 4  # pixels the kernel can touch beyond an edge, a multiple of `factor`
     after = reach + (-size % factor if shrink else 0)  # whole output pixels, so that the library keeps MATLAB's grid

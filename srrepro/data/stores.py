@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -122,23 +123,16 @@ def read_training(folder: DataFolder, shape: TrainingShape) -> TrainingPatches:
     InputError : the store is missing, truncated, damaged, foreign, of another version or of another shape.
     """
     path = shape.path(folder)
-    with _open(path, shape.attributes()) as file:
-        try:
-            return TrainingPatches(file[shape.takes][...], file["high"][...], file["scale"][...], file.attrs["digest"])
-        except OSError as error:
-            raise _unusable(path, "is damaged") from error
+    with _open(path, shape.attributes()) as file, _noticing_damage(path):
+        return TrainingPatches(file[shape.takes][...], file["high"][...], file["scale"][...], file.attrs["digest"])
 
 
 def read_evaluation(folder: DataFolder, shape: EvaluationShape) -> Iterator[Example]:
     """The images of an evaluation store, one at a time. Errors as `read_training`."""
     path = shape.path(folder)
-    with _open(path, shape.attributes()) as file:
+    with _open(path, shape.attributes()) as file, _noticing_damage(path):
         for group in file["images"].values():
-            try:
-                planes = Planes(*(group[plane][...] for plane in Planes._fields))
-            except OSError as error:
-                raise _unusable(path, "is damaged") from error
-            yield Example(group.attrs["name"], planes)
+            yield Example(group.attrs["name"], Planes(*(group[plane][...] for plane in Planes._fields)))
 
 
 def digest_of(folder: DataFolder, shape: TrainingShape | EvaluationShape) -> str:
@@ -200,7 +194,8 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
         msg = f"The store {path} was to be built, but could not be written: {error}. Is the disk full?"
         raise InputError(msg) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> str:
@@ -250,12 +245,16 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
         raise InputError(msg) from error
     except OSError as error:
         raise _unusable(path, "is truncated or no HDF5 file") from error
-    found = dict(file.attrs)
+    try:
+        found = dict(file.attrs)
+    except Exception as error:  # HDF5 has many for what it cannot read
+        file.close()
+        raise _unusable(path, "is damaged") from error
     problem = None
     if not str(found.get("kind", "")).startswith("srrepro ") or "digest" not in found:
         problem = "was not made by srrepro"
-    elif found["format"] != FORMAT:
-        problem = f"has the format {found['format']}, and this version reads {FORMAT}"
+    elif found.get("format") != FORMAT:
+        problem = f"has the format {found.get('format')}, and this version reads {FORMAT}"
     else:
         differing = [key for key, value in expected.items() if found.get(key) != value]
         if differing:
@@ -264,6 +263,15 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
         file.close()
         raise _unusable(path, problem)
     return file
+
+
+@contextmanager
+def _noticing_damage(path: Path) -> Iterator[None]:
+    """Whatever exception HDF5 chose for what it could not read."""
+    try:
+        yield
+    except Exception as error:
+        raise _unusable(path, "is damaged") from error
 
 
 def _unusable(path: Path, problem: str) -> InputError:
