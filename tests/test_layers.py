@@ -1,0 +1,154 @@
+"""The layout keeps its promises: imports point one way, and no file is a drawer for everything."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import srrepro
+
+PACKAGE = Path(srrepro.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+ORDER = ("data models", "evaluation", "training", "reporting", "suites", "cli")
+"""From the ground up; what stands in one place may not import each other."""
+ANYONE_MAY_IMPORT = ("errors", "progress")
+FACADE = "__init__"
+"""`import srrepro` alone: it offers what upscaling needs, so only the command line may take it."""
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def module_of(path: Path) -> tuple[str, ...]:
+    """`srrepro/data/resize.py` is ("data", "resize"); a folder's own file has the name of the folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, ...]]:
+    """The modules of srrepro that are imported anywhere in a file, in functions and for types too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""  # never relative: another test sees to that
+            # `from srrepro import models` names modules; elsewhere it is the module before `import` that counts.
+            names = [f"{origin}.{alias.name}" if is_folder(origin) else origin for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split(".")
+            if top == "srrepro":
+                yield tuple(rest) or (FACADE,)
+
+
+def is_folder(origin: str) -> bool:
+    """Whether what is imported from here may be modules, not names."""
+    return (PACKAGE.parent / origin.replace(".", "/")).is_dir()
+
+
+def height(layer: str) -> int:
+    return next(number for number, layers in enumerate(ORDER) if layer in layers.split())
+
+
+def may_import(importer: tuple[str, ...], target: tuple[str, ...]) -> bool:
+    if importer == (FACADE,):
+        return target[0] == "evaluation"
+    if target == (FACADE,):
+        return importer == ("cli",)
+    if target[0] in ANYONE_MAY_IMPORT:
+        return True
+    if importer[0] in ANYONE_MAY_IMPORT:
+        return False
+    return target[0] == importer[0] or height(target[0]) < height(importer[0])
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_imports_point_one_way(path):
+    against = [".".join(target) for target in imported(parsed(path)) if not may_import(module_of(path), target)]
+    assert not against, f"{named(path)} must not import {against}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=named)
+def test_a_paper_knows_only_the_shared_vocabulary(path):
+    allowed = {"__init__": "recipe", "recipe": "_soap", "_soap": ""}.get(path.stem, "recipe")
+    strange = [
+        ".".join(target)
+        for target in imported(parsed(path))
+        if target[0] not in ANYONE_MAY_IMPORT and target[:2] != ("models", allowed)
+    ]
+    assert not strange, f"{named(path)} may import models.{allowed} alone, not {strange}"
+
+
+@pytest.mark.parametrize(
+    ("line", "targets"),
+    [
+        ("from srrepro import models, suites", [("models",), ("suites",)]),
+        ("from srrepro.data.resize import imresize", [("data", "resize")]),
+        ("from srrepro.data import images", [("data", "images")]),
+        ("import srrepro.training.loop as loop", [("training", "loop")]),
+        ("import srrepro", [(FACADE,)]),
+        ("def f():\n    from srrepro.cli import main", [("cli",)]),
+        ("if TYPE_CHECKING:\n    from srrepro.suites import Train", [("suites",)]),
+        ("import numpy\nfrom torch import nn\nimport srrepro_extras", []),
+    ],
+)
+def test_imports_are_found_wherever_they_stand(line, targets):
+    assert list(imported(ast.parse(line))) == targets
+
+
+@pytest.mark.parametrize(
+    ("importer", "target"),
+    [
+        ("models.vdsr", "data.resize"),
+        ("data.stores", "models.recipe"),
+        ("data.stores", "evaluation.protocol"),
+        ("evaluation.evaluate", "training.loop"),
+        ("training.loop", "reporting.tables"),
+        ("reporting.tables", "suites"),
+        ("suites", "cli"),
+        ("progress", "data.registry"),
+        ("data.registry", "__init__"),
+    ],
+)
+def test_a_step_back_is_against_the_rule(importer, target):
+    assert not may_import(tuple(importer.split(".")), tuple(target.split(".")))
+
+
+def test_every_file_has_its_place():
+    layers = {layer for place in ORDER for layer in place.split()} | {*ANYONE_MAY_IMPORT, FACADE}
+    assert {module_of(path)[0] for path in FILES} == layers
+
+
+def test_relative_imports_are_not_used():
+    # They would be read wrongly above, and nobody sees from them which layer is meant.
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{named(path)}, line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_no_file_is_called_by_a_name_that_says_nothing(path):
+    empty = {"utils", "util", "common", "helpers", "helper", "base", "misc", "core"}
+    assert not empty & {part.strip("_") for part in path.relative_to(PACKAGE).with_suffix("").parts}
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_no_function_swallows_options(path):
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and node.args.kwarg:
+            pytest.fail(f"{named(path)}, line {node.lineno}: **{node.args.kwarg.arg}")
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_a_long_file_explains_itself_in_its_first_line(path):
+    source = path.read_text(encoding="utf-8")
+    if source.count("\n") > 300:
+        assert ast.get_docstring(ast.parse(source)), named(path)
+        assert source.startswith(('"""', "'''")), named(path)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
