@@ -267,7 +267,7 @@ def run_all(
 @_results
 def report(check: bool, results: Path) -> None:
     """Make quality.csv, tables.md and the README's table anew from the run folders."""
-    readme = Path("README.md")
+    readme = results.parent / "README.md"
     if check:
         differing = tables.differing(results, readme)
         if differing:

@@ -241,11 +241,11 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
     if kept.exists() and not force:
         return kept, False
     workplace = shop.results / ".running" / name
-    if fresh:
-        shutil.rmtree(workplace, ignore_errors=True)
     workplace.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(workplace / "lock", timeout=0):
+            if fresh:  # the lock is held: nobody else is at work here
+                (workplace / "checkpoint.pt").unlink(missing_ok=True)
             for test_set in job.test_sets:  # before the long work, not after it
                 prepare_evaluation(shop.folder, EvaluationShape(test_set, run.scale))
             made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read

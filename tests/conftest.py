@@ -15,6 +15,9 @@ from PIL import Image
 if TYPE_CHECKING:
     from srrepro.data.registry import DataFolder
 
+# Before torch is loaded: its threads wait for each other by spinning, which costs more than it gains on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 MIRROR = os.environ.get("SRREPRO_MIRROR")
 """Kept before the tests, which must not see it, take it out of the environment."""
 _LOCAL = {"127.0.0.1", "::1", "localhost", "", None}

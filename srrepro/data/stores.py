@@ -149,7 +149,12 @@ def read_folder(folder: Path, scale: int) -> Iterator[Example]:
     InputError : no such folder, no image in it, or one that cannot be read.
     """
     for path in images.folder_images(folder):
-        yield Example(path.name, degrade(images.read(path), scale))
+        image = images.read(path)
+        h, w = image.shape[:2]
+        if min(h, w) < scale:
+            msg = f"{path} was to be measured at x{scale}, but is {w}×{h}: nothing would be left of it."
+            raise InputError(msg)
+        yield Example(path.name, degrade(image, scale))
 
 
 def take_patches(plane: ndarray, *, patch: int, stride: int) -> ndarray:

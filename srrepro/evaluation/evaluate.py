@@ -20,6 +20,7 @@ class TestSet:
 
     name: str
     folder: Path | None = None
+    __test__ = False  # pytest takes every Test* for a test
 
     @classmethod
     def parse(cls, text: str) -> "TestSet":
@@ -33,6 +34,9 @@ class TestSet:
         if not equals:
             members(name)
             return cls(name)
+        if not name or not folder:
+            msg = f"{text!r} was given as a set, but a folder of images is given as NAME=DIR."
+            raise InputError(msg)
         try:
             members(name)
         except InputError:

@@ -69,7 +69,10 @@ def load(recipe_or_path: str | Path, scale: int, *, device: str = "cpu", folder:
     InputError : no such recipe or file, or no weights for this scale.
     """
     name = str(recipe_or_path)
-    if name in models.authors() and folder is not None:
+    if name in models.authors():
+        if folder is None:
+            msg = f"{name} was asked for without a data folder to find it in. Give folder=DataFolder(...)."
+            raise InputError(msg)
         return Upscaler(*weights.fetch_authors(folder, models.authors()[name], scale), device)
     path = Path(recipe_or_path)
     if path.suffix == ".mat":

@@ -159,7 +159,7 @@ def _released() -> list[Any]:
 
 def _arrays(path: Path) -> dict[str, Any]:
     try:
-        arrays: dict[str, Any] = scipy.io.loadmat(path)
+        arrays: dict[str, Any] = scipy.io.loadmat(str(path))  # of a Path, scipy hides why it fails
     except FileNotFoundError as error:
         msg = f"The weights {path} were asked for, but there is no such file."
         raise InputError(msg) from error

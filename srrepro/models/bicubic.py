@@ -18,4 +18,6 @@ class Interpolation:
         return nn.Identity()
 
 
-RECIPES = (Recipe(name="bicubic", model="bicubic", network=Interpolation(), training=None, of_the_paper=True),)
+BICUBIC = Recipe(name="bicubic", model="bicubic", network=Interpolation(), training=None, of_the_paper=True)
+
+RECIPES = (BICUBIC,)

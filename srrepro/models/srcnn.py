@@ -228,7 +228,8 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
         out, planes, kernel, _ = layer.weight.shape
         # code: SRCNN.m. Filters are columns of pixels for the first layer (pixels, filters), for the second
         # (planes, pixels, filters), for the last (planes, pixels); MATLAB counts pixels down the columns.
-        if weights.size != layer.weight.numel() or biases.size != out:
+        columns = tuple(side for side in (planes, kernel * kernel, out) if side > 1)  # MATLAB drops sides of one
+        if tuple(side for side in weights.shape if side > 1) != columns or biases.size != out:
             wanted = f"{out} filters of {planes}×{kernel}×{kernel}"
             msg = f"weights_conv{number} holds {weights.shape}, not {wanted}"
             raise ValueError(msg)

@@ -83,7 +83,8 @@ def quality(runs: Iterable[Evidence]) -> pd.DataFrame:
         msg = f"Numbers of the protocols {sorted(protocols)} may not meet. Keep the runs of one."
         raise InputError(msg)
     rows.sort(key=_place)
-    return pd.DataFrame([_with_seeds(list(same)) for _, same in groupby(rows, key=_place)], columns=COLUMNS)
+    frame = pd.DataFrame([_with_seeds(list(same)) for _, same in groupby(rows, key=_place)], columns=COLUMNS)
+    return frame.astype({"images": "Int64", "seeds": "Int64"})  # whole numbers, though some rows have none
 
 
 def tables(frame: pd.DataFrame) -> str:
@@ -156,7 +157,7 @@ def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
             "bicubic, dB": text(row["bicubic_psnr_db"], ".3f"),
             "published, dB": text(row["published_psnr_db"], ".2f"),
             "gap, dB": text(row["gap_db"], "+.3f"),
-            "verdict": row["verdict"],
+            "verdict": text(row["verdict"], ""),
             "budget": text(row["budget"], ".4g"),
             "seeds": text(row["seeds"], ".0f"),
             "mean": text(row["psnr_db_mean"], ".3f"),

@@ -31,6 +31,6 @@ def load(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        msg = f"The run was to go on from {path}, but that is damaged ({error}). Start anew: --fresh."
+        msg = f"The run was to go on from {path}, but that is damaged. Start anew: --fresh."
         raise InputError(msg) from error
     return state

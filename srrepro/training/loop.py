@@ -146,6 +146,9 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
             state.losses = losses.item()
             state.seconds += perf_counter() - started  # the clock stops here
             if at_log_point:
+                if not math.isfinite(state.losses):
+                    msg = f"the loss of {run.recipe.name} x{run.scale} is no longer a number at step {state.step}"
+                    raise Diverged(msg)
                 _log(state, run, lr, _measure(network, run, watched))
                 losses.zero_()
                 meter.report(state.log[-1])
@@ -180,9 +183,6 @@ def _measure(network: nn.Module, run: Run, watched: dict[str, list[Example]]) ->
 def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:
     last = state.log[-1] if state.log else {"step": 0, "seconds": 0.0}
     steps, seconds = state.step - last["step"], state.seconds - last["seconds"]
-    if not math.isfinite(state.losses):
-        msg = f"the loss of {run.recipe.name} x{run.scale} is no longer a number at step {state.step}"
-        raise Diverged(msg)
     row = {
         "backprops": state.step * run.training.batch,
         "step": state.step,

@@ -1,0 +1,250 @@
+"""Loading weights, and running networks on luminance and on pictures."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import skimage.data
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from srrepro import models
+from srrepro.data.color import to_ycbcr
+from srrepro.data.registry import DataFolder
+from srrepro.data.resize import imresize
+from srrepro.errors import InputError
+from srrepro.evaluation import weights
+from srrepro.evaluation.upscale import Upscaler, load
+
+RECIPE = models.recipe("srcnn-915")
+SUBJECT = weights.of_run(RECIPE, 3, 7, 0.5)
+
+
+def random_network() -> nn.Module:
+    torch.manual_seed(0)
+    return RECIPE.network()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.safetensors"
+    weights.save(random_network(), path, SUBJECT)
+    return path
+
+
+def bicubic(scale: int = 3) -> Upscaler:
+    return load("bicubic", scale)
+
+
+class Lighter(nn.Module):
+    """A network whose estimate is brighter by a tenth."""
+
+    def forward(self, interpolated: Tensor) -> Tensor:
+        return interpolated + 0.1
+
+
+def test_what_was_saved_is_read_again(saved: Path) -> None:
+    upscaler = load(saved, 3)
+    assert upscaler.subject == SUBJECT
+    assert (upscaler.subject.origin, upscaler.scale) == ("trained", 3)
+    before, after = random_network().state_dict(), upscaler.network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_path_may_be_text(saved: Path) -> None:
+    assert load(str(saved), 3).subject == SUBJECT
+
+
+def test_a_recipe_is_read_from_the_weights_that_ship(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(weights, "shipped", lambda name, scale: asked.append((name, scale)) or saved)
+    assert load("srcnn-915", 3).subject == SUBJECT
+    assert asked == [("srcnn-915", 3)]
+
+
+def test_bicubic_needs_no_weights() -> None:
+    assert bicubic(4).subject == weights.of_interpolation(models.recipe("bicubic"), 4)
+
+
+def test_an_unknown_name_is_told_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"'srcnn-916' is neither .*srcnn-915.*srcnn-955-authors-imagenet"):
+        load("srcnn-916", 3)
+
+
+def test_a_recipe_without_weights_is_told_how_to_train_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "shipped", lambda name, scale: tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match="srrepro train srcnn-935 --scale 2"):
+        load("srcnn-935", 2)
+
+
+def test_released_weights_of_a_scale_that_was_never_released(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at x2, but the authors released x3"):
+        load("srcnn-935-authors-imagenet", 2, folder=DataFolder(tmp_path))
+
+
+def test_released_weights_without_a_data_folder() -> None:
+    with pytest.raises(InputError, match="folder"):
+        load("srcnn-935-authors-imagenet", 3)
+
+
+def test_weights_of_another_scale_are_refused(saved: Path) -> None:
+    with pytest.raises(InputError, match="read for x2, but they were trained for x3"):
+        load(saved, 2)
+
+
+@pytest.mark.parametrize("name", ["none.safetensors", "none.mat"])
+def test_a_file_that_is_not_there(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        load(tmp_path / name, 3)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_truncated_weights_are_refused(kept: int, saved: Path) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[:kept])
+    with pytest.raises(InputError, match="cut short"):
+        load(saved, 3)
+
+
+RUN = {"recipe": "srcnn-915", "scale": "3", "seed": "0", "budget": "1.0"}
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (None, "does not name its run"),
+        ({"format": "pt"}, "does not name its run"),
+        (RUN | {"seed": "None"}, "does not name its run"),
+        (RUN | {"recipe": "srcnn-916"}, "no recipe 'srcnn-916'"),
+        (RUN | {"recipe": "srcnn-955"}, "do not fit the network of srcnn-955"),
+    ],
+    ids=["no metadata", "foreign metadata", "no seed", "unknown recipe", "another network"],
+)
+def test_foreign_safetensors_are_refused(about: dict[str, str] | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file(random_network().state_dict(), path, metadata=about)
+    with pytest.raises(InputError, match=message):
+        load(path, 3)
+
+
+def arrays_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """In the authors' layout."""
+    first, second, last = (layer.weight.detach().numpy() for layer in network.layers)
+
+    def columns(filters: np.ndarray) -> np.ndarray:
+        return filters.transpose(0, 1, 3, 2).reshape(*filters.shape[:2], -1)
+
+    biases = {f"biases_conv{n}": layer.bias.detach().numpy()[:, None] for n, layer in enumerate(network.layers, 1)}
+    return {
+        "weights_conv1": columns(first)[:, 0].T,
+        "weights_conv2": columns(second).transpose(1, 2, 0),
+        "weights_conv3": columns(last)[0],
+        **biases,
+    }
+
+
+def test_a_mat_file_of_ones_own_is_known_by_its_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "own.mat"
+    scipy.io.savemat(path, arrays_of(random_network()))
+    upscaler = load(path, 2)
+    assert (upscaler.subject.name, upscaler.subject.model) == ("own.mat", "SRCNN 9-1-5")
+    assert (upscaler.subject.training_set, upscaler.scale) == ("", 2)  # so no published value is its target
+    before, after = random_network().state_dict(), upscaler.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def text_file(path: Path) -> None:
+    path.write_text("weights", encoding="utf-8")
+
+
+def other_arrays(path: Path) -> None:
+    scipy.io.savemat(path, {"model": np.zeros((3, 3))})
+
+
+def cells(path: Path) -> None:
+    cell = np.empty(2, dtype=object)
+    cell[:] = [np.zeros(3), np.zeros(4)]
+    scipy.io.savemat(path, arrays_of(random_network()) | {"weights_conv1": cell})
+
+
+def structs(path: Path) -> None:
+    scipy.io.savemat(path, arrays_of(random_network()) | {"weights_conv1": {"weights": np.zeros((81, 64))}})
+
+
+def cut_short(path: Path) -> None:
+    scipy.io.savemat(path, arrays_of(random_network()))
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize("write", [text_file, other_arrays, cells, structs, cut_short, empty])
+def test_mat_files_of_the_wrong_kind_are_refused(write: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "wrong.mat"
+    write(path)
+    with pytest.raises(InputError, match=r"wrong\.mat were to be read, but"):
+        load(path, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (5, 4), (33, 20), (64, 3)])
+def test_luminance_of_any_size(shape: tuple[int, int], saved: Path) -> None:
+    plane = np.random.default_rng(0).random(shape)
+    estimate = load(saved, 3).luminance(plane)
+    assert (estimate.shape, estimate.dtype) == (shape, np.float32)
+    assert np.isfinite(estimate).all()
+
+
+def test_luminance_is_that_of_the_network_in_evaluation_mode(saved: Path) -> None:
+    plane = np.random.default_rng(0).random((30, 40)).astype(np.float32)
+    upscaler = load(saved, 3)
+    upscaler.network.train()
+    with torch.no_grad():
+        expected = random_network().eval()(torch.from_numpy(plane)[None, None])[0, 0].numpy()
+    np.testing.assert_allclose(upscaler.luminance(plane), expected, atol=1e-6)
+    np.testing.assert_allclose(upscaler.luminance(np.asfortranarray(plane, np.float64)), expected, atol=1e-6)
+
+
+def test_luminance_is_neither_clipped_nor_rounded() -> None:
+    plane = np.array([[-0.3, 0.1234567, 1.7]], np.float32)
+    np.testing.assert_array_equal(bicubic().luminance(plane), plane)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", ["grey", "colour"])
+def test_pictures_by_bicubic_are_those_of_imresize(name: str, scale: int) -> None:
+    picture = skimage.data.camera()[:40, :51] if name == "grey" else skimage.data.astronaut()[:40, 200:251]
+    enlarged = bicubic(scale).image(picture)
+    assert enlarged.dtype == np.uint8
+    assert enlarged.shape == (40 * scale, 51 * scale, *picture.shape[2:])
+    difference = np.abs(enlarged.astype(int) - imresize(picture, scale))
+    assert difference.max() <= 2  # `imresize` rounds bytes after each of its two passes
+    assert difference.mean() < 0.3
+
+
+def test_grey_stays_grey_in_three_channels() -> None:
+    picture = np.repeat(skimage.data.camera()[:30, :30, None], 3, axis=2)
+    enlarged = bicubic(2).image(picture)
+    assert np.ptp(enlarged.astype(int), axis=2).max() <= 1
+
+
+def test_the_network_makes_the_luminance_and_leaves_the_colour() -> None:
+    picture = skimage.data.chelsea()[100:140, 150:190]
+    plain = bicubic(2)
+    lighter = replace(plain, network=Lighter())
+    before, after = to_ycbcr(plain.image(picture)), to_ycbcr(lighter.image(picture))
+    difference = after - before
+    assert difference[..., 0].mean() == pytest.approx(25.5, abs=0.2)
+    assert np.abs(difference[..., 1:]).mean() < 0.5
+
+
+def test_the_network_makes_a_grey_picture() -> None:
+    picture = np.full((12, 15), 100, np.uint8)
+    assert np.unique(replace(bicubic(3), network=Lighter()).image(picture)).tolist() == [126]  # 100 + 25.5, halves up
+    assert np.unique(replace(bicubic(3), network=Lighter()).image(picture + 150)).tolist() == [255]

@@ -1,0 +1,217 @@
+"""The vocabulary of recipes: initialisation, loss, rates, schedules, orders, augmentation."""
+
+from dataclasses import dataclass
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+from torch import nn
+
+from srrepro import models
+from srrepro.models.recipe import (
+    SGD,
+    SOAP,
+    Constant,
+    Cosine,
+    EuclideanLoss,
+    FixedOrder,
+    GaussianInit,
+    LayerRates,
+    NewOrder,
+    OneRate,
+    OwnInit,
+    Training,
+    described,
+    digest,
+)
+
+AUGMENTATIONS = get_args(get_type_hints(Training)["augmentation"])
+STEPS = range(200)
+
+
+def network_955() -> nn.Module:
+    return models.recipe("srcnn-955").network()
+
+
+def test_gaussian_init_has_its_std_and_zero_biases() -> None:
+    torch.manual_seed(0)
+    network = network_955()
+    GaussianInit(std=0.001)(network)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+        else:
+            spread = 0.001 / parameter.numel() ** 0.5
+            assert abs(parameter.mean().item()) < 4 * spread, name
+            assert parameter.std().item() == pytest.approx(0.001, rel=4 / parameter.numel() ** 0.5), name
+
+
+def test_own_init_leaves_the_network_as_it_is() -> None:
+    network = network_955()
+    before = [parameter.clone() for parameter in network.parameters()]
+    OwnInit()(network)
+    assert all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+
+
+def test_euclidean_loss_by_hand() -> None:
+    estimate = torch.tensor([[[[1.0, 2.0]]], [[[0.0, -1.0]]]])
+    high = torch.tensor([[[[0.0, 4.0]]], [[[0.5, 0.0]]]])
+    assert EuclideanLoss()(estimate, high).item() == pytest.approx((1 + 4 + 0.25 + 1) / (2 * 2))
+
+
+def test_euclidean_loss_is_a_mean_over_patches_and_a_sum_over_pixels() -> None:
+    estimate, high = torch.rand(3, 1, 21, 21), torch.rand(3, 1, 21, 21)
+    loss = EuclideanLoss()(estimate, high).item()
+    assert loss == pytest.approx(220.5 * nn.functional.mse_loss(estimate, high).item(), rel=1e-5)
+    assert EuclideanLoss()(estimate.tile(4, 1, 1, 1), high.tile(4, 1, 1, 1)).item() == pytest.approx(loss, rel=1e-5)
+    assert EuclideanLoss()(estimate.tile(1, 1, 2, 1), high.tile(1, 1, 2, 1)).item() == pytest.approx(2 * loss, rel=1e-5)
+
+
+def test_layer_rates_of_srcnn_915_are_the_papers() -> None:
+    recipe = models.recipe("srcnn-915")
+    assert recipe.training is not None
+    network = recipe.network()
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    rates = {
+        names[id(parameter)]: recipe.training.schedule(0.7) * group["factor"]
+        for group in recipe.training.rates(network)
+        for parameter in group["params"]
+    }
+    assert rates == pytest.approx(
+        {
+            "layers.0.weight": 1e-4,
+            "layers.0.bias": 1e-5,
+            "layers.1.weight": 1e-4,
+            "layers.1.bias": 1e-5,
+            "layers.2.weight": 1e-5,
+            "layers.2.bias": 1e-5,
+        }
+    )
+
+
+def test_layer_rates_take_one_factor_a_layer() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        LayerRates(weights=(1.0, 0.1), biases=(0.1, 0.1))(network_955())
+
+
+def test_layer_rates_leave_out_a_bias_that_is_not_there() -> None:
+    layers = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.ReLU(), nn.Conv2d(2, 1, 3))
+    groups = LayerRates(weights=(1.0, 0.5), biases=(0.3, 0.2))(layers)
+    assert [group["factor"] for group in groups] == [1.0, 0.5, 0.2]
+
+
+def test_one_rate_holds_every_parameter_once() -> None:
+    network = network_955()
+    (group,) = OneRate()(network)
+    assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in network.parameters()]
+    assert group["factor"] == 1.0
+
+
+def test_optimisers_take_their_numbers_from_the_recipe() -> None:
+    groups = OneRate()(network_955())
+    sgd = SGD(momentum=0.8, weight_decay=1e-3)(groups).param_groups[0]
+    assert (sgd["momentum"], sgd["weight_decay"], sgd["nesterov"], sgd["dampening"]) == (0.8, 1e-3, False, 0)
+    soap = SOAP(momentum=0.9, memory=0.98, refresh=7)(OneRate()(network_955())).param_groups[0]
+    assert (soap["momentum"], soap["memory"], soap["refresh"]) == (0.9, 0.98, 7)
+
+
+def test_constant_stays() -> None:
+    assert {Constant(lr=0.25)(fraction) for fraction in (0.0, 0.3, 1.0)} == {0.25}
+
+
+def test_cosine_rises_peaks_and_ends_at_zero() -> None:
+    schedule = Cosine(peak=0.5, warmup=0.1)
+    rates = [schedule(thousandth / 1000) for thousandth in range(1001)]
+    peak = rates.index(max(rates))
+    assert rates[0] == 0
+    assert rates[50] == pytest.approx(0.25, rel=0.01)  # half way up
+    assert peak == pytest.approx(100, abs=2)
+    assert rates[peak] == pytest.approx(0.5, rel=0.03)
+    assert rates[500] == pytest.approx(0.25)  # half a cosine is at its middle
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("order", [FixedOrder(), NewOrder()])
+def test_orders_are_permutations_that_depend_on_the_seed(order: FixedOrder | NewOrder) -> None:
+    first = order(101, seed=5, epoch=2)
+    torch.manual_seed(99)
+    assert torch.equal(first, order(101, seed=5, epoch=2))
+    assert torch.equal(first.sort().values, torch.arange(101))
+    assert not torch.equal(first, torch.arange(101))
+    assert not torch.equal(first, order(101, seed=6, epoch=2))
+
+
+def test_fixed_order_repeats_and_new_order_does_not() -> None:
+    fixed = [tuple(FixedOrder()(50, seed=1, epoch=epoch).tolist()) for epoch in range(6)]
+    new = [tuple(NewOrder()(50, seed=seed, epoch=epoch).tolist()) for seed in range(3) for epoch in range(6)]
+    assert len(set(fixed)) == 1
+    assert len(set(new)) == len(new)
+
+
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
+def test_augmentation_treats_inputs_and_labels_alike(kind: type[Any]) -> None:
+    inputs = torch.arange(2 * 9 * 9, dtype=torch.float32).reshape(2, 1, 9, 9)
+    labels = inputs[..., 2:-2, 2:-2].to(torch.uint8)
+    for step in STEPS:
+        turned, turned_labels = kind()(inputs, labels, seed=4, step=step)
+        assert turned.shape == inputs.shape
+        assert turned_labels.dtype == torch.uint8
+        assert torch.equal(turned[..., 2:-2, 2:-2].to(torch.uint8), turned_labels)
+        assert torch.equal(turned.flatten(1).sort().values, inputs.flatten(1))  # the same pixels, elsewhere
+
+
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
+def test_augmentation_depends_on_seed_and_step_alone(kind: type[Any]) -> None:
+    inputs = torch.rand(2, 1, 5, 5)
+    torch.manual_seed(1)
+    first = [kind()(inputs, inputs, seed=0, step=step)[0] for step in STEPS]
+    torch.manual_seed(2)
+    again = [kind()(inputs, inputs, seed=0, step=step)[0] for step in reversed(STEPS)]
+    assert all(torch.equal(one, other) for one, other in zip(first, reversed(again), strict=True))
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    kind()(inputs, inputs, seed=0, step=0)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_turns_and_flips_give_all_eight_and_differ_by_seed() -> None:
+    kind = next((kind for kind in AUGMENTATIONS if kind.__name__ == "TurnAndFlip"), None)
+    if kind is None:
+        pytest.skip("no recipe may turn and flip")
+    inputs = torch.rand(1, 1, 5, 5)
+    seen = [tuple(kind()(inputs, inputs, seed=0, step=step)[0].flatten().tolist()) for step in STEPS]
+    other = [tuple(kind()(inputs, inputs, seed=1, step=step)[0].flatten().tolist()) for step in STEPS]
+    assert len(set(seen)) == 8
+    assert set(other) == set(seen)
+    assert other != seen
+
+
+def test_described_names_kinds_and_keeps_values() -> None:
+    assert described(LayerRates(weights=(1.0, 0.1), biases=(0.5,))) == {
+        "kind": "LayerRates",
+        "weights": [1.0, 0.1],
+        "biases": [0.5],
+    }
+
+
+def test_digest_is_the_same_on_every_machine() -> None:
+    assert digest(Constant(lr=0.1), "store", 1.0) == "9e79b556"  # evidence folders carry such digits: they must stay
+    assert digest(Constant(lr=0.1), "store", 0.5) != "9e79b556"
+    assert digest(Constant(lr=0.1)) != digest(Cosine(peak=0.1, warmup=0.1))
+
+
+def test_a_field_that_is_none_leaves_older_digests_alone() -> None:
+    @dataclass(frozen=True)
+    class Old:
+        lr: float
+
+    @dataclass(frozen=True)
+    class New:
+        lr: float
+        clip: float | None = None
+
+    New.__name__ = "Old"
+    assert digest(Old(0.1)) == digest(New(0.1))
+    assert digest(New(0.1, clip=0.0)) != digest(New(0.1))

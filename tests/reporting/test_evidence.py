@@ -1,0 +1,159 @@
+"""Run folders: there whole or not at all, and never edited."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from srrepro import models
+from srrepro.errors import InputError
+from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.weights import of_interpolation, of_run
+from srrepro.reporting import evidence
+from srrepro.reporting.evidence import WEIGHTS, read, read_all, write
+
+SUBJECT = of_run(models.recipe("srcnn-915"), 3, 1, 0.25)
+SCORES = [
+    Score("Set5", 3, "baby.bmp", 35.25 + 1e-13, 0.91234567890123, 33.9, 0.9),
+    Score("Set14", 3, "bridge.bmp", 26.0, 0.7, 25.0, 0.65),
+]
+ABOUT = {"backprops": 128, "machine": "a processor × 2", "store": {"digest": "abc"}}
+LOG = [{"backprops": 64, "loss": 0.5}, {"backprops": 128, "loss": 0.25}]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "runs"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "made.safetensors"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_what_was_written_is_read_again(runs: Path, weights: Path) -> None:
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT, log=LOG, weights=weights)
+    assert folder == runs / "a-run"
+    assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "scores.csv", WEIGHTS]
+    found = read(folder)
+    assert (found.name, found.subject, found.scores, found.about) == ("a-run", SUBJECT, SCORES, ABOUT)
+    assert pd.read_csv(folder / "log.csv").to_dict("records") == LOG
+    assert (folder / WEIGHTS).read_bytes() == b"weights"
+
+
+def test_what_is_not_trained_has_no_log_and_no_weights(runs: Path) -> None:
+    subject = of_interpolation(models.recipe("bicubic"), 2)
+    folder = write(runs, "bicubic_x2", subject, SCORES, about={})
+    assert sorted(path.name for path in folder.iterdir()) == ["run.json", "scores.csv"]
+    assert read(folder).subject == subject
+    assert (read(folder).subject.seed, read(folder).subject.budget) == (None, None)
+
+
+def test_evidence_is_never_overwritten(runs: Path) -> None:
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError, match="never edited"):
+        write(runs, "a-run", SUBJECT, SCORES[:1], about={"backprops": 1})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in runs.iterdir()] == ["a-run"]
+
+
+@pytest.mark.parametrize("broken", ["weights", "scores", "rename"])
+def test_a_folder_is_there_whole_or_not_at_all(
+    broken: str, runs: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    target, name = {
+        "weights": (shutil, "copyfile"),
+        "scores": (Path, "write_text"),
+        "rename": (evidence.os, "replace"),
+    }[broken]
+    with monkeypatch.context() as patched:
+        patched.setattr(target, name, full)
+        with pytest.raises(InputError, match=r"a-run was to be written, but .*No space left"):
+            write(runs, "a-run", SUBJECT, SCORES, about=ABOUT, log=LOG, weights=weights)
+    assert list(runs.iterdir()) == []
+    assert read(write(runs, "a-run", SUBJECT, SCORES, about=ABOUT, weights=weights)).scores == SCORES
+
+
+def test_what_a_killed_call_left_is_no_evidence(runs: Path) -> None:
+    (runs / ".a-run.part").mkdir(parents=True)
+    (runs / ".a-run.part" / "stale.txt").touch()
+    assert read_all(runs) == []
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    assert not (folder / "stale.txt").exists()
+    assert [run.name for run in read_all(runs)] == ["a-run"]
+
+
+def test_all_are_read_in_the_order_of_their_names(runs: Path) -> None:
+    for name in ("b", "c", "a"):
+        write(runs, name, SUBJECT, SCORES, about={})
+    (runs / "notes.txt").touch()
+    assert [run.name for run in read_all(runs)] == ["a", "b", "c"]
+    assert read_all(runs / "nowhere") == []
+
+
+def without_subject(folder: Path) -> None:
+    (folder / "run.json").write_text(json.dumps(ABOUT), encoding="utf-8")
+
+
+def foreign_subject(folder: Path) -> None:
+    (folder / "run.json").write_text(json.dumps({"subject": {"nom": "srcnn"}}), encoding="utf-8")
+
+
+def cut_json(folder: Path) -> None:
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    (folder / "run.json").write_text(text[: len(text) // 2], encoding="utf-8")
+
+
+def not_an_object(folder: Path) -> None:
+    (folder / "run.json").write_text("[]", encoding="utf-8")
+
+
+def binary(folder: Path) -> None:
+    (folder / "run.json").write_bytes(b"\xff\xfe\x00")
+
+
+def no_scores(folder: Path) -> None:
+    (folder / "scores.csv").unlink()
+
+
+def empty_scores(folder: Path) -> None:
+    (folder / "scores.csv").write_text("", encoding="utf-8")
+
+
+def another_column(folder: Path) -> None:
+    table = folder / "scores.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("psnr_db", "psnr", 1), encoding="utf-8")
+
+
+def no_run(folder: Path) -> None:
+    (folder / "run.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        without_subject,
+        foreign_subject,
+        cut_json,
+        not_an_object,
+        binary,
+        no_scores,
+        empty_scores,
+        another_column,
+        no_run,
+    ],
+)
+def test_evidence_that_is_not_whole_is_named(damage: Callable[[Path], None], runs: Path, unchecked: None) -> None:
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    damage(folder)
+    with pytest.raises(InputError, match="a-run was to be read, but is not whole"):
+        read_all(runs)

@@ -1,0 +1,318 @@
+"""From run folders to the generated files."""
+
+import csv
+import json
+from pathlib import Path
+from statistics import mean, stdev
+
+import pandas as pd
+import pytest
+
+from srrepro import models
+from srrepro.errors import InputError
+from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.weights import Subject, of_authors, of_interpolation, of_run
+from srrepro.reporting import tables
+from srrepro.reporting.evidence import Evidence, write
+from srrepro.reporting.tables import COLUMNS, README_MARKS, differing, generated, quality, quality_row, terminal_table
+
+CLONE = Path(__file__).parents[2]
+PAPERS = models.recipe("srcnn-915")
+ABOVE = {"Set5": 30.392, "Set14": 27.541, "demo-test": 29.0, "mine": 29.0}  # bicubic, roughly
+
+
+def scores(dataset: str, *psnr_db: float, scale: int = 3, protocol: str = "matlab-y-v1") -> list[Score]:
+    bicubic = ABOVE[dataset]
+    return [
+        Score(dataset, scale, f"{number}.png", value, 0.8 + number / 100, bicubic, 0.8, protocol)
+        for number, value in enumerate(psnr_db)
+    ]
+
+
+def run(seed: int = 0, *psnr_db: float, name: str = "", budget: float = 1.0, dataset: str = "Set5") -> Evidence:
+    values = psnr_db or (32.39,)
+    subject = of_run(PAPERS, 3, seed, budget)
+    return Evidence(name or f"run_s{seed}_b{budget:g}", subject, {}, scores(dataset, *values))
+
+
+def only(frame: pd.DataFrame) -> dict:
+    (row,) = frame.to_dict("records")
+    return row
+
+
+def test_a_row_is_the_mean_of_its_images() -> None:
+    row = quality_row(of_run(PAPERS, 3, 0, 1.0), scores("Set5", 32.0, 33.0, 32.2), run="a-run")
+    assert list(row) == COLUMNS
+    assert (row["model"], row["origin"], row["training_set"], row["scale"]) == ("srcnn-915", "trained", "T91", 3)
+    assert (row["dataset"], row["images"], row["run"], row["protocol"]) == ("Set5", 3, "a-run", "matlab-y-v1")
+    assert row["psnr_db"] == pytest.approx(32.4)
+    assert row["ssim"] == pytest.approx(0.81)
+    assert row["bicubic_psnr_db"] == pytest.approx(30.392)
+    assert row["published_psnr_db"] == 32.39
+    assert row["published_as"] == "SRCNN 9-1-5"
+    assert row["gap_db"] == pytest.approx(0.01)
+    assert row["verdict"] == "reproduced"
+
+
+def test_ssim_is_published_beside_its_psnr() -> None:
+    weights = models.authors()["srcnn-955-authors-imagenet"]
+    row = quality_row(of_authors(weights, 3), scores("Set5", 32.749))
+    assert (row["published_psnr_db"], row["published_ssim"], row["verdict"]) == (32.75, 0.9090, "matches")
+
+
+@pytest.mark.parametrize(
+    ("subject", "psnr_db", "expected"),
+    [
+        (of_run(PAPERS, 3, 0, 1.0), 32.35, "reproduced"),
+        (of_run(PAPERS, 3, 0, 2.0), 32.35, "reproduced"),
+        (of_run(PAPERS, 3, 0, 0.5), 32.35, "matches"),
+        (of_run(PAPERS, 3, 0, 0.999), 32.35, "matches"),
+        (of_run(models.recipe("srcnn-915-quick"), 3, 0, 1.0), 32.35, "matches"),
+        (of_run(models.recipe("srcnn-915-notes"), 3, 0, 1.0), 32.35, "matches"),
+        (of_run(PAPERS, 3, 0, 1.0), 32.30, "short"),
+        (of_run(PAPERS, 3, 0, 1.0), 32.50, "exceeds"),
+        (of_run(PAPERS, 3, 0, 1.0), 30.0, "below-bicubic"),
+        (of_run(models.recipe("srcnn-935"), 3, 0, 1.0), 32.66, "no-target"),  # published for ImageNet only
+        (of_run(models.recipe("srcnn-915-demo"), 3, 0, 1.0), 32.39, "no-target"),
+        (of_authors(models.authors()["srcnn-915-authors-t91"], 3), 32.395, "matches"),
+        (of_authors(models.authors()["srcnn-915-authors-t91"], 3), 32.405, "exceeds"),
+        (of_interpolation(models.recipe("bicubic"), 3), 30.392, "matches"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Subject) else None,
+)
+def test_verdicts_of_rows(subject: Subject, psnr_db: float, expected: str) -> None:
+    assert quality_row(subject, scores("Set5", psnr_db))["verdict"] == expected
+
+
+def test_demo_scenes_say_that_no_paper_has_them() -> None:
+    demo = of_run(models.recipe("srcnn-915-demo"), 3, 0, 1.0)
+    assert quality_row(demo, scores("demo-test", 30.0))["note"] == tables.DEMO
+    assert quality_row(demo, scores("Set5", 31.0))["note"] == tables.DEMO
+    assert quality_row(of_run(PAPERS, 3, 0, 1.0), scores("demo-test", 30.0))["note"] == tables.DEMO
+    assert quality_row(of_run(PAPERS, 3, 0, 1.0), scores("Set5", 31.0))["note"] == ""
+
+
+def test_seed_0_carries_the_row_and_the_others_stand_beside_it() -> None:
+    row = only(quality([run(2, 32.5), run(0, 32.36), run(1, 32.6)]))
+    values = (32.5, 32.36, 32.6)
+    assert (row["psnr_db"], row["verdict"], row["run"]) == (32.36, "reproduced", "run_s0_b1")
+    assert row["seeds"] == 3
+    assert row["psnr_db_mean"] == pytest.approx(mean(values))
+    assert row["psnr_db_std"] == pytest.approx(stdev(values))
+
+
+def test_one_seed_has_no_spread() -> None:
+    row = only(quality([run(0, 32.36)]))
+    assert (row["seeds"], row["psnr_db_mean"]) == (1, 32.36)
+    assert pd.isna(row["psnr_db_std"])
+
+
+def test_without_seed_0_there_is_no_number_yet() -> None:
+    row = only(quality([run(1, 32.5), run(2, 32.6)]))
+    assert (row["model"], row["dataset"], row["seeds"]) == ("srcnn-915", "Set5", 2)
+    assert row["psnr_db_mean"] == pytest.approx(32.55)
+    for column in ("psnr_db", "ssim", "gap_db", "verdict", "run"):
+        assert pd.isna(row[column]), column
+
+
+def test_what_is_not_known_is_left_empty() -> None:
+    for runs in ([run(1, 32.5)], [run(1, 32.5), run(0, 29.0, dataset="Set14")]):
+        for text in (terminal_table(quality(runs)), tables.tables(quality(runs))):
+            assert "nan" not in text.lower()
+            assert "None" not in text
+            assert "<NA>" not in text
+
+
+def test_interpolation_and_authors_have_no_seeds() -> None:
+    subject = of_interpolation(models.recipe("bicubic"), 3)
+    row = only(quality([Evidence("bicubic_x3", subject, {}, scores("Set5", 30.392))]))
+    for column in ("seeds", "psnr_db_mean", "psnr_db_std", "budget"):
+        assert pd.isna(row[column]), column
+
+
+def test_every_set_and_budget_has_a_row_of_its_own() -> None:
+    both = Evidence("both", of_run(PAPERS, 3, 0, 1.0), {}, scores("Set14", 29.0) + scores("Set5", 32.0, 33.0))
+    frame = quality([both, run(0, 31.0, budget=0.001)])
+    assert frame[["dataset", "budget", "images", "psnr_db"]].to_dict("records") == [
+        {"dataset": "Set5", "budget": 1.0, "images": 2, "psnr_db": 32.5},
+        {"dataset": "Set5", "budget": 0.001, "images": 1, "psnr_db": 31.0},
+        {"dataset": "Set14", "budget": 1.0, "images": 1, "psnr_db": 29.0},
+    ]
+
+
+def test_rows_stand_in_the_order_of_the_registry() -> None:
+    names = ["demo-test", "Set14", "Set5"]
+    runs = [run(0, 31.0, dataset=name, name=name) for name in names]
+    interpolation = Evidence("i", of_interpolation(models.recipe("bicubic"), 3), {}, scores("Set5", 30.392))
+    authors = Evidence("w", of_authors(models.authors()["srcnn-915-authors-t91"], 3), {}, scores("Set5", 32.39))
+    frame = quality([*runs, authors, interpolation])
+    assert list(frame["dataset"]) == ["Set5", "Set5", "Set5", "Set14", "demo-test"]
+    assert list(frame["origin"])[:3] == ["interpolation", "authors", "trained"]
+
+
+def test_two_protocols_may_not_meet() -> None:
+    other = Evidence("other", of_run(PAPERS, 4, 0, 1.0), {}, scores("Set5", 30.0, scale=4, protocol="another-v2"))
+    with pytest.raises(InputError, match=r"another-v2.*matlab-y-v1"):
+        quality([run(0, 32.0), other])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_folders_may_not_claim_one_row(seed: int) -> None:
+    with pytest.raises(InputError, match="first and second claim the same row"):
+        quality([run(seed, 32.0, name="first"), run(seed, 32.1, name="second")])
+
+
+def test_two_measurements_without_seed_may_not_claim_one_row() -> None:
+    subject = of_interpolation(models.recipe("bicubic"), 3)
+    twice = [Evidence(name, subject, {}, scores("Set5", 30.4)) for name in ("first", "second")]
+    with pytest.raises(InputError, match="first and second claim the same row"):
+        quality(twice)
+
+
+# The generated files.
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    for seed, psnr_db in ((0, 32.361234567890123), (1, 32.5)):
+        subject = of_run(PAPERS, 3, seed, 1.0)
+        write(folder / "runs", f"srcnn_s{seed}", subject, scores("Set5", psnr_db) + scores("Set14", 29.0), about={})
+    write(
+        folder / "runs", "bicubic_x3", of_interpolation(models.recipe("bicubic"), 3), scores("Set5", 30.392), about={}
+    )
+    return folder
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(f"# Title\n\n{README_MARKS[0]}\nold\n{README_MARKS[1]}\n\n## After ×\n", encoding="utf-8")
+    return path
+
+
+def test_written_files_agree_with_their_sources(results: Path, readme: Path) -> None:
+    expected = [results / "quality.csv", results / "tables.md", readme]
+    assert differing(results, readme) == expected
+    assert tables.write(results, readme) == expected
+    assert differing(results, readme) == []
+    before = {path: path.read_bytes() for path in expected}
+    tables.write(results, readme)
+    assert {path: path.read_bytes() for path in expected} == before
+
+
+def test_quality_csv_holds_full_numbers(results: Path) -> None:
+    tables.write(results, None)
+    text = (results / "quality.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert list(rows[0]) == COLUMNS
+    trained = next(row for row in rows if row["model"] == "srcnn-915" and row["dataset"] == "Set5")
+    assert float(trained["psnr_db"]) == 32.361234567890123
+    assert (trained["seeds"], trained["images"]) == ("2", "1")
+    assert float(trained["psnr_db_std"]) == pytest.approx(stdev((32.361234567890123, 32.5)), abs=1e-12)
+    interpolation = next(row for row in rows if row["model"] == "bicubic")
+    assert interpolation["seeds"] == interpolation["budget"] == ""
+    assert "±" not in text
+
+
+def test_tables_are_made_for_people(results: Path) -> None:
+    tables.write(results, None)
+    text = (results / "tables.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Set5", "## Set14"]
+    assert "32.361" in text
+    assert "32.3612" not in text
+    assert "nan" not in text.lower()
+    assert "None" not in text
+
+
+def test_the_readme_keeps_what_is_around_the_table(results: Path, readme: Path) -> None:
+    tables.write(results, readme)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"# Title\n\n{README_MARKS[0]}\n")
+    assert text.endswith(f"{README_MARKS[1]}\n\n## After ×\n")
+    assert "old" not in text
+    assert "srcnn-915" in text
+    assert "×3" in text
+
+
+@pytest.mark.parametrize("text", ["no marks", README_MARKS[0], README_MARKS[1]])
+def test_a_readme_without_the_marks_is_left_alone(text: str, results: Path, readme: Path) -> None:
+    readme.write_text(text, encoding="utf-8")
+    assert readme not in generated(results, readme)
+    tables.write(results, readme)
+    assert readme.read_text(encoding="utf-8") == text
+
+
+def test_a_changed_cell_is_noticed(results: Path, readme: Path) -> None:
+    tables.write(results, readme)
+    table = results / "quality.csv"
+    text = table.read_text(encoding="utf-8")
+    changed = text.replace("32.36123456789012", "32.36123456789013")
+    assert changed != text
+    table.write_text(changed, encoding="utf-8")
+    assert differing(results, readme) == [table]
+
+
+def test_other_sources_are_noticed_everywhere(results: Path, readme: Path) -> None:
+    tables.write(results, readme)
+    table = results / "runs" / "srcnn_s0" / "scores.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("32.36", "32.46"), encoding="utf-8")
+    assert differing(results, readme) == [results / "quality.csv", results / "tables.md", readme]
+
+
+def test_a_changed_readme_table_is_noticed(results: Path, readme: Path) -> None:
+    tables.write(results, readme)
+    readme.write_text(readme.read_text(encoding="utf-8").replace("32.361", "32.461"), encoding="utf-8")
+    assert differing(results, readme) == [readme]
+
+
+def test_a_missing_file_is_noticed(results: Path) -> None:
+    tables.write(results, None)
+    (results / "tables.md").unlink()
+    assert differing(results, None) == [results / "tables.md"]
+
+
+def test_no_results_yet(tmp_path: Path) -> None:
+    assert list(quality([]).columns) == COLUMNS
+    assert terminal_table(quality([])) == ""
+    tables.write(tmp_path / "results", None)
+    assert differing(tmp_path / "results", None) == []
+
+
+def test_images_with_no_error_at_all_are_shown(tmp_path: Path) -> None:
+    """Two equal planes have an infinite PSNR."""
+    row = quality_row(of_interpolation(models.recipe("bicubic"), 3), scores("mine", float("inf")))
+    assert "inf" in terminal_table(pd.DataFrame([row]))
+
+
+# What is committed.
+
+
+def committed_runs() -> Path:
+    runs = CLONE / "results" / "runs"
+    if not runs.is_dir() or not any(runs.glob("*/run.json")):
+        pytest.skip("no committed runs: not a clone with results")
+    return runs
+
+
+def test_committed_files_agree_with_the_committed_runs() -> None:
+    committed_runs()
+    assert differing(CLONE / "results", CLONE / "README.md") == []
+
+
+def test_committed_runs_name_their_weights_and_recipes() -> None:
+    for path in sorted(committed_runs().glob("*/run.json")):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if about["subject"]["origin"] == "trained":
+            assert len(about["weights_sha256"]) == 64, path
+            assert about["recipe"]["name"] == about["subject"]["name"], path
+            assert path.parent.name.startswith(f"{about['subject']['name']}_x{about['subject']['scale']}_s"), path
+        assert "protocol" in pd.read_csv(path.with_name("scores.csv")).columns, path
+
+
+def test_readme_has_the_marks() -> None:
+    readme = CLONE / "README.md"
+    if not readme.is_file():
+        pytest.skip("no README.md: not a clone")
+    text = readme.read_text(encoding="utf-8")
+    assert [text.count(mark) for mark in README_MARKS] == [1, 1]

@@ -1,0 +1,476 @@
+"""The command line: what each verb prints, writes and exits with."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from click.testing import CliRunner, Result
+from filelock import FileLock
+from PIL import Image
+from torch import Tensor
+
+from srrepro import __version__, models, suites
+from srrepro.cli import main
+from srrepro.data.registry import DataFolder, sets
+from srrepro.data.stores import prepare_training
+from srrepro.models.recipe import SGD, Constant, Patches, Recipe
+from srrepro.models.srcnn import ThreeLayers
+from srrepro.reporting.evidence import read_all
+from srrepro.reporting.tables import COLUMNS, README_MARKS
+from srrepro.suites import SUITES, Measure, Train
+from srrepro.training.engine import Engine
+from srrepro.training.loop import Run
+
+VERBS = sorted(main.commands)
+
+
+def srrepro(*words: object, env: dict[str, str | None] | None = None) -> Result:
+    """Run the command; a traceback is never an answer."""
+    result = CliRunner(env={"SRREPRO_DATA": None, "SRREPRO_MIRROR": None} | (env or {})).invoke(
+        main, list(map(str, words))
+    )
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert "Traceback" not in result.output
+    return result
+
+
+def refused(*words: object, code: int = 2) -> str:
+    """The one message of a command that must fail."""
+    result = srrepro(*words)
+    assert result.exit_code == code, result.output
+    assert result.stderr.count("Error: ") == 1
+    assert "Error: " not in result.stdout
+    return result.stderr.partition("Error: ")[2]
+
+
+def succeeded(*words: object, env: dict[str, str | None] | None = None) -> str:
+    result = srrepro(*words, env=env)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def strict_json(text: str) -> Any:
+    def no_number(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=no_number)
+
+
+# Help and lists.
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    text = succeeded(verb, "--help")
+    example = re.search(rf"Example: srrepro {verb}( [^\n]*)?", " ".join(text.split()))
+    assert example, text
+    known = {option for parameter in main.commands[verb].params for option in parameter.opts}
+    assert set(re.findall(r"--[\w-]+", example[0])) <= known
+    assert succeeded(verb, "-h") == text
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_of_a_verb_is_explained(verb: str) -> None:
+    """By its help, or by a name and default that say it all."""
+    for parameter in main.commands[verb].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help or parameter.show_default, f"{verb} {parameter.opts}"
+
+
+def test_the_group_lists_all_verbs_and_its_version() -> None:
+    text = succeeded("--help")
+    assert all(re.search(rf"^  {verb} ", text, re.MULTILINE) for verb in VERBS)
+    assert __version__ in succeeded("--version")
+
+
+def test_list_names_what_exists() -> None:
+    words = set(succeeded("list").split())
+    for names in (models.recipes(), models.authors(), sets(), SUITES):
+        assert set(names) <= words
+
+
+@pytest.mark.parametrize("name", models.recipes())
+def test_show_prints_every_field_with_its_source(name: str) -> None:
+    lines = succeeded("show", name).splitlines()
+    assert re.fullmatch(r"field +value +source", lines[0].strip())
+    assert any(re.match(rf"name +{name}\b", line) for line in lines)
+
+
+def test_show_gives_sources() -> None:
+    text = succeeded("show", "srcnn-915")
+    assert re.search(r"training\.backprops +800,000,000 +paper: ", text)
+    assert re.search(r"training\.batch +128 +code: ", text)
+
+
+# Wrong use.
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("show", "srcnn-916"), "no recipe 'srcnn-916'"),
+        (("train", "srcnn-916", "--scale", 3), "no recipe 'srcnn-916'"),
+        (("train", "bicubic", "--scale", 3), "nothing to train"),
+        (("evaluate", "srcnn-916", "--scale", 3, "--set", "demo-test"), "'srcnn-916' is neither a weight file"),
+        (("evaluate", "none.safetensors", "--scale", 3, "--set", "demo-test"), "no such file"),
+        (("evaluate", "bicubic", "--scale", 3, "--set", "Set6"), "no set 'Set6'"),
+        (("evaluate", "bicubic", "--scale", 3, "--set", "Set5=photos"), "the name of the set Set5"),
+        (("evaluate", "bicubic", "--scale", 3, "--set", "mine=nowhere"), "no such folder"),
+        (("evaluate", "bicubic", "--scale", 3), "--set"),
+        (("evaluate", "bicubic", "--set", "demo-test"), "--scale"),
+        (("evaluate", "bicubic", "--scale", 5, "--set", "demo-test"), "5 is not in the range 2<=x<=4"),
+        (("prepare", "Set6"), "no set 'Set6'"),
+        (("prepare", "--mirror", "nowhere"), "nowhere"),
+        (("train", "srcnn-915", "--scale", 3, "--budget", 0), "--budget"),
+        (("train", "srcnn-915", "--scale", 3, "--seed", -1), "--seed"),
+        (("run-all", "--suite", "all"), "--suite"),
+        (("upscail",), "upscail"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_wrong_use_is_one_message_and_exit_code_2(
+    words: tuple[object, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*words)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no CUDA device" in refused("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--device", "cuda")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be made" in refused("prepare", "demo", "--data", tmp_path / "file" / "data")
+
+
+# The demo's real photographs, which ship with scikit-image.
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the photographs that the demo is measured on."""
+    folder = tmp_path_factory.mktemp("demo")
+    assert "fetched and verified" in succeeded("prepare", "demo-test", "--data", folder)
+    return folder
+
+
+def test_prepare_demo_twice(tmp_path: Path) -> None:
+    first = succeeded("prepare", "demo", "--data", tmp_path)
+    assert re.search(r"^demo-train: fetched and verified, built \S+\.h5", first, re.MULTILINE)
+    assert re.search(r"^demo-test: fetched and verified, built \S+x2\.h5", first, re.MULTILINE)
+    assert "Nothing to do." not in first
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert len([path for path in before if path.suffix == ".h5"]) >= 4
+    second = succeeded("prepare", "demo", env={"SRREPRO_DATA": str(tmp_path)})
+    assert second == "demo-train: ready already\ndemo-test: ready already\nNothing to do.\n"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_evaluate_prints_rows_of_quality_csv(demo: Path) -> None:
+    result = srrepro("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--json", "--data", demo)
+    assert result.exit_code == 0
+    (row,) = strict_json(result.stdout)  # and nothing else is on standard output
+    assert list(row) == COLUMNS
+    assert (row["model"], row["origin"], row["scale"], row["dataset"]) == ("bicubic", "interpolation", 3, "demo-test")
+    assert (row["images"], row["verdict"], row["protocol"]) == (3, "no-target", "matlab-y-v1")
+    assert row["psnr_db"] == row["bicubic_psnr_db"] == pytest.approx(28.5, abs=3)
+    assert row["published_psnr_db"] is row["gap_db"] is row["budget"] is row["seeds"] is None
+
+
+def test_evaluate_prints_a_table(demo: Path) -> None:
+    text = succeeded("evaluate", "bicubic", "--scale", 2, "--set", "demo-test", "--data", demo)
+    head, _, row = text.splitlines()
+    assert "PSNR, dB" in head
+    assert re.match(r"bicubic +×2 +demo-test +\d\d\.\d{3} +0\.\d{4} ", row)
+
+
+def test_evaluate_takes_a_folder_of_ones_own(demo: Path, tmp_path: Path) -> None:
+    for name, pixels in (("a.png", skimage.data.camera()[:50, :60]), ("b.png", skimage.data.coffee()[:40, :40])):
+        Image.fromarray(pixels).save(tmp_path / name)
+    both = ("--set", f"mine={tmp_path}", "--set", "demo-test")
+    mine, theirs = strict_json(succeeded("evaluate", "bicubic", "--scale", 4, *both, "--json", "--data", demo))
+    assert (mine["dataset"], mine["images"], mine["verdict"]) == ("mine", 2, "no-target")
+    assert (theirs["dataset"], theirs["images"]) == ("demo-test", 3)
+
+
+def test_a_perfect_estimate_is_still_json(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 90, np.uint8)).save(tmp_path / "flat.png")
+    words = ("evaluate", "bicubic", "--scale", 2, "--set", f"flat={tmp_path}", "--data", tmp_path / "data")
+    (row,) = strict_json(succeeded(*words, "--json"))
+    assert row["ssim"] == pytest.approx(1)
+    assert " inf " in succeeded(*words)
+
+
+@pytest.mark.parametrize("shape", [(16, 40), (2, 2)])
+def test_an_image_too_small_is_one_message(shape: tuple[int, int], tmp_path: Path) -> None:
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "small.png")
+    words = ("evaluate", "bicubic", "--scale", 3, "--set", f"mine={tmp_path}", "--data", tmp_path / "data")
+    assert "small.png" in refused(*words)
+
+
+# Training and reporting, on made-up sets under the demo's names.
+
+MADE_UP = {
+    "demo-train": {"a.png": skimage.data.camera()[40:100, 200:272], "b.png": skimage.data.chelsea()[100:160, 130:202]},
+    "demo-test": {"c.png": skimage.data.coffee()[100:140, 200:245]},
+}
+TINY = "srcnn-tiny"
+STEPS = 20
+
+
+def tiny(**changes: Any) -> Recipe:
+    recipe = models.recipe("srcnn-915-demo")
+    assert recipe.training is not None
+    small = {"patches": Patches(patch=15, stride=9, label=11), "batch": 8, "backprops": 8 * STEPS}
+    network = ThreeLayers(kernels=(3, 1, 3), filters=(4, 3))
+    return replace(recipe, name=TINY, network=network, training=replace(recipe.training, **(small | changes)))
+
+
+def known(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = dict(models.recipes()) | {recipe.name: recipe}
+    monkeypatch.setattr(models, "recipes", lambda: everything)
+
+
+@pytest.fixture
+def places(pretend: Callable[..., DataFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
+    """Options that name the made-up data and an empty results folder; the recipe TINY is known."""
+    folder = pretend(MADE_UP)
+    known(tiny(), monkeypatch)
+    return "--data", folder.root, "--mirror", folder.mirror, "--results", tmp_path / "results"
+
+
+def data_of(places: tuple[object, ...]) -> DataFolder:
+    return DataFolder(Path(str(places[1])), Path(str(places[3])))
+
+
+def results_of(places: tuple[object, ...]) -> Path:
+    return Path(str(places[5]))
+
+
+def everything_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_train_leaves_evidence_and_weights(places: tuple[object, ...]) -> None:
+    words = ("train", TINY, "--scale", 3, "--seed", 1, "--budget", 0.5, *places)
+    text = succeeded(*words)
+    (run,) = read_all(results_of(places) / "runs")
+    assert re.fullmatch(rf"{TINY}_x3_s1_[0-9a-f]{{8}}", run.name)
+    assert (run.subject.seed, run.subject.budget, run.about["backprops"]) == (1, 0.5, 8 * STEPS // 2)
+    assert run.about["recipe"]["training"]["kind"] == "Training"
+    assert [(score.dataset, score.image) for score in run.scores] == [("demo-test", "c.png")]
+    weights = results_of(places) / "runs" / run.name / "weights.safetensors"
+    assert f"weights: {weights}" in text
+    assert not list((results_of(places) / ".running").iterdir())
+
+    evaluated = ("evaluate", weights, "--scale", 3, "--set", "demo-test", "--json", *places[:4])
+    (row,) = strict_json(succeeded(*evaluated))
+    assert (row["model"], row["budget"], row["training_set"]) == (TINY, 0.5, "demo-train")
+    assert row["psnr_db"] == pytest.approx(run.scores[0].psnr_db, abs=1e-6)
+
+    before = everything_in(results_of(places))
+    assert "this run has its evidence already" in succeeded(*words)
+    assert everything_in(results_of(places)) == before
+
+
+def act_at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
+    step, taken = Engine.step, 0
+
+    def counted(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+        nonlocal taken
+        taken += 1
+        if taken == number:
+            act()
+        return step(self, inputs, high, lr=lr)
+
+    monkeypatch.setattr(Engine, "step", counted)
+
+
+def test_a_stopped_training_goes_on_with_the_same_command(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", TINY, "--scale", 3, *places)
+    with monkeypatch.context() as patched:
+        act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert "give the same command again to go on" in refused(*words, code=1)
+    assert not (results_of(places) / "runs").exists()
+    result = srrepro(*words)
+    assert result.exit_code == 0
+    assert "going on after step 7" in result.stderr
+    assert len(read_all(results_of(places) / "runs")) == 1
+
+
+def test_fresh_starts_anew(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("train", TINY, "--scale", 3, *places)
+    with monkeypatch.context() as patched:
+        act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        refused(*words, code=1)
+    result = srrepro(*words, "--fresh")
+    assert result.exit_code == 0
+    assert "going on" not in result.stderr
+
+
+@pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["plain", "fresh"])
+def test_a_run_under_way_elsewhere_is_left_alone(fresh: tuple[str, ...], places: tuple[object, ...]) -> None:
+    run = Run(recipe=models.recipe(TINY), scale=3)
+    prepare_training(data_of(places), run.shape)
+    workplace = results_of(places) / ".running" / run.name(data_of(places))
+    workplace.mkdir(parents=True)
+    (workplace / "checkpoint.pt").write_bytes(b"of the other")
+    with FileLock(workplace / "lock"):
+        assert "under way in another process" in refused("train", TINY, "--scale", 3, *fresh, *places)
+        assert (workplace / "checkpoint.pt").read_bytes() == b"of the other"
+
+
+def test_a_diverged_run_is_one_message(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    known(tiny(optimiser=SGD(momentum=0.9, weight_decay=0.0), schedule=Constant(lr=1e25)), monkeypatch)
+    assert "no longer a number" in refused("train", TINY, "--scale", 3, *places, code=1)
+    assert not (results_of(places) / "runs").exists()
+
+
+def test_a_damaged_checkpoint_is_one_message(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("train", TINY, "--scale", 3, *places)
+    with monkeypatch.context() as patched:
+        act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        refused(*words, code=1)
+    (file,) = results_of(places).rglob("checkpoint.pt")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert "--fresh" in refused(*words)
+    succeeded(*words, "--fresh")
+
+
+def test_run_all_goes_on_after_a_failure_and_skips_what_is_there(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jobs = [
+        Measure(name="bicubic", scale=3, test_sets=("demo-test",)),
+        Measure(name="srcnn-916", scale=3, test_sets=("demo-test",)),
+        Train(name=TINY, scale=3, test_sets=("demo-test",)),
+    ]
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter(jobs))
+    first = srrepro("run-all", "--suite", "demo", *places)
+    assert first.exit_code == 1
+    assert "Error: failed: srcnn-916 x3\n" in first.stderr
+    assert "2 done, 0 there already, 1 failed" in first.stdout
+    assert [run.subject.name for run in read_all(results_of(places) / "runs")] == ["bicubic", TINY]
+    quality = (results_of(places) / "quality.csv").read_text(encoding="utf-8")
+    assert [line.split(",")[0] for line in quality.splitlines()] == ["model", "bicubic", TINY]
+    assert succeeded("report", "--check", "--results", results_of(places))
+
+    before = everything_in(results_of(places))
+    second = srrepro("run-all", "--suite", "demo", *places)
+    assert second.exit_code == 1
+    assert "0 done, 2 there already, 1 failed" in second.stdout
+    assert everything_in(results_of(places)) == before
+
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([jobs[0], jobs[2]]))
+    assert "0 done, 2 there already, 0 failed" in succeeded("run-all", "--suite", "demo", *places)
+    forced = srrepro("run-all", "--suite", "demo", "--force", *places)
+    assert forced.exit_code == 0
+    assert "2 done, 0 there already, 0 failed" in forced.stdout
+    assert forced.stderr.count("the same numbers") == 2
+    assert everything_in(results_of(places)) == before
+
+
+def test_a_stopped_run_all_goes_on_with_the_same_command(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [
+        Train(name=TINY, scale=3, test_sets=("demo-test",)),
+        Measure(name="bicubic", scale=3, test_sets=("demo-test",)),
+    ]
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter(jobs))
+    words = ("run-all", "--suite", "demo", *places)
+    with monkeypatch.context() as patched:
+        act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert "give the same command again to go on" in refused(*words, code=1)
+    assert not (results_of(places) / "runs").exists()  # nothing after the stop was begun
+    result = srrepro(*words)
+    assert "2 done, 0 there already, 0 failed" in result.stdout
+    assert "going on after step 7" in result.stderr
+
+
+def test_run_all_stretches_every_budget(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Train(name=TINY, scale=3, budget=0.5, test_sets=("demo-test",))
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([job]))
+    succeeded("run-all", "--suite", "demo", "--budget", 0.1, *places)
+    (run,) = read_all(results_of(places) / "runs")
+    assert (run.subject.budget, run.about["backprops"]) == (0.05, 8)
+
+
+def test_prepare_of_everything_skips_what_cannot_be_had(
+    places: tuple[object, ...], pretend: Callable[..., DataFolder]
+) -> None:
+    folder = pretend(MADE_UP | {"Set5": {"d.png": skimage.data.brick()[:40, :40]}})
+    assert folder.mirror is not None
+    (folder.mirror / "Set5" / "d.png").unlink()
+    options = ("--data", folder.root, "--mirror", folder.mirror)
+    text = succeeded("prepare", *options)
+    assert re.search(r"^Set5: lacking: .*d\.png", text, re.MULTILINE)
+    assert re.search(r"^demo-test: fetched and verified", text, re.MULTILINE)
+    assert "Nothing to do." not in succeeded("prepare", *options)
+    assert "the mirror has no" in refused("prepare", "Set5", *options)
+
+
+def test_report_of_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = tmp_path / "results"
+    results.mkdir()
+    message = refused("report", "--check", "--results", results, code=1)
+    assert all(name in message for name in ("quality.csv", "tables.md", "Run `srrepro report`"))
+    assert list(results.iterdir()) == []
+    assert "quality.csv" in succeeded("report", "--results", results)
+    assert "agrees" in succeeded("report", "--check", "--results", results)
+    assert sorted(path.name for path in results.iterdir()) == ["quality.csv", "tables.md"]
+
+
+def test_report_fills_the_readme_and_notices_changes(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{README_MARKS[0]}\n{README_MARKS[1]}\nafter\n", encoding="utf-8")
+    monkeypatch.setitem(
+        suites.SUITES, "demo", lambda: iter([Measure(name="bicubic", scale=3, test_sets=("demo-test",))])
+    )
+    succeeded("run-all", "--suite", "demo", *places)
+    assert "README.md" in refused("report", "--check", "--results", results_of(places), code=1)
+    succeeded("report", "--results", results_of(places))
+    succeeded("report", "--check", "--results", results_of(places))
+    table = results_of(places) / "quality.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("bicubic", "bilinear", 1), encoding="utf-8")
+    message = refused("report", "--check", "--results", results_of(places), code=1)
+    assert "quality.csv" in message
+    assert "README.md" not in message
+
+
+def test_report_of_results_elsewhere_leaves_this_readme_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere" / "results"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    text = f"{README_MARKS[0]}\nmine\n{README_MARKS[1]}\n"
+    (here / "README.md").write_text(text, encoding="utf-8")
+    succeeded("report", "--results", elsewhere)
+    succeeded("report", "--check", "--results", elsewhere)
+    assert (here / "README.md").read_text(encoding="utf-8") == text
+
+
+def test_report_of_evidence_that_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "runs" / "a-run").mkdir(parents=True)
+    assert "a-run was to be read, but is not whole" in refused("report")

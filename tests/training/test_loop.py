@@ -1,0 +1,534 @@
+"""The loop, its step and its checkpoints, on a network and data small enough to train in a second."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from torch import Tensor, nn
+
+from srrepro import models
+from srrepro.data import registry
+from srrepro.data.registry import DataFolder
+from srrepro.data.stores import prepare_training, read_training
+from srrepro.errors import InputError
+from srrepro.evaluation import evaluate as evaluation
+from srrepro.evaluation.upscale import Upscaler
+from srrepro.models.recipe import SGD, SOAP, Constant, NoAugmentation, Patches, Recipe, Training
+from srrepro.models.srcnn import ThreeLayers
+from srrepro.training import checkpoint, loop
+from srrepro.training.engine import Engine
+from srrepro.training.loop import Diverged, Run, State, Stopped, train
+
+BATCH, STEPS, LOG_POINTS = 8, 30, 5
+MADE_UP = {
+    "tiny-train": {"a.png": skimage.data.camera()[40:100, 200:272], "b.png": skimage.data.chelsea()[100:160, 130:202]},
+    "tiny-val": {"c.png": skimage.data.coffee()[100:140, 200:245]},
+    "tiny-test": {"d.png": skimage.data.astronaut()[60:100, 200:240], "e.png": skimage.data.brick()[:36, :36]},
+}
+
+
+Unbroken = Callable[[Run], tuple[nn.Module, State]]
+
+
+def tiny(base: str) -> Recipe:
+    """The recipe with as small a network, patches, batches and budget; all else stays."""
+    recipe = models.recipe(base)
+    assert recipe.training is not None
+    optimiser = recipe.training.optimiser
+    return replace(
+        recipe,
+        network=ThreeLayers(kernels=(3, 1, 3), filters=(4, 3)),
+        training=replace(
+            recipe.training,
+            set="tiny-train",
+            validation="tiny-val",
+            logged=("tiny-test",),
+            patches=Patches(patch=15, stride=9, label=11),
+            optimiser=replace(optimiser, refresh=3) if isinstance(optimiser, SOAP) else optimiser,
+            batch=BATCH,
+            backprops=BATCH * STEPS,
+        ),
+    )
+
+
+SOAP_RECIPE = tiny("srcnn-915-demo")
+SGD_RECIPE = tiny("srcnn-915")
+both_recipes = pytest.mark.parametrize("recipe", [SOAP_RECIPE, SGD_RECIPE], ids=["soap", "sgd"])
+
+
+def with_training(recipe: Recipe, **changes: Any) -> Recipe:
+    assert recipe.training is not None
+    return replace(recipe, training=replace(recipe.training, **changes))
+
+
+@pytest.fixture(autouse=True)
+def fewer_log_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOG_POINTS", LOG_POINTS)
+
+
+@pytest.fixture
+def folder(pretend: Callable[..., DataFolder]) -> DataFolder:
+    return pretend(MADE_UP)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Callable[[], Path]:
+    """A new empty folder at every call."""
+    made: list[Path] = []
+
+    def workplace() -> Path:
+        made.append(tmp_path / f"workplace{len(made)}")
+        made[-1].mkdir()
+        return made[-1]
+
+    return workplace
+
+
+_UNBROKEN: dict[str, tuple[nn.Module, State]] = {}
+
+
+@pytest.fixture
+def unbroken(folder: DataFolder, workplace: Callable[[], Path]) -> Unbroken:
+    """The result of a run that nothing disturbs; trained once, for every test has the same data."""
+
+    def unbroken(run: Run) -> tuple[nn.Module, State]:
+        key = run.recipe.name
+        if key not in _UNBROKEN:
+            _UNBROKEN[key] = train(run, folder, workplace())
+        return _UNBROKEN[key]
+
+    return unbroken
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Have something done after the n-th step of the engine."""
+    before = Engine.step
+
+    def at_step(number: int, act: Callable[[], object]) -> None:
+        taken = 0
+
+        def step(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+            nonlocal taken
+            loss = before(self, inputs, high, lr=lr)
+            taken += 1
+            if taken == number:
+                act()
+            return loss
+
+        monkeypatch.setattr(Engine, "step", step)
+
+    yield at_step
+    monkeypatch.setattr(Engine, "step", before)
+
+
+def same_weights(first: nn.Module, second: nn.Module) -> bool:
+    ours, theirs = first.state_dict(), second.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def without_times(state: State) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in row if key not in {"seconds", "samples_per_s"}} for row in state.log]
+
+
+# The run as a whole.
+
+
+@both_recipes
+def test_a_seed_means_one_result(
+    recipe: Recipe, folder: DataFolder, workplace: Callable[[], Path], unbroken: Unbroken
+) -> None:
+    run = Run(recipe=recipe, scale=3)
+    first, log = unbroken(run)
+    torch.manual_seed(12345)  # nothing may hang on what ran before
+    again, same_log = train(run, folder, workplace())
+    other, other_log = train(replace(run, seed=1), folder, workplace())
+    assert same_weights(first, again)
+    assert without_times(log) == without_times(same_log)
+    assert not same_weights(first, other)
+    assert without_times(log) != without_times(other_log)
+
+
+def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    losses, rates = [], []
+    step = Engine.step
+
+    def noted(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+        losses.append(step(self, inputs, high, lr=lr))
+        rates.append(lr)
+        return losses[-1]
+
+    monkeypatch.setattr(Engine, "step", noted)
+    run = Run(recipe=SOAP_RECIPE, scale=3)
+    network, state = train(run, folder, workplace())
+
+    steps = [row["step"] for row in state.log]
+    assert len(losses) == run.steps == STEPS == state.step
+    assert steps == [STEPS * point // LOG_POINTS for point in range(1, LOG_POINTS + 1)]
+    assert [row["backprops"] for row in state.log] == [BATCH * step for step in steps]
+    for row, begin in zip(state.log, [0, *steps], strict=False):
+        since = torch.stack(losses[begin : row["step"]])
+        assert row["loss"] == pytest.approx(since.mean().item(), rel=1e-5)
+        assert row["lr"] == rates[row["step"] - 1] == run.training.schedule((row["step"] - 1) / STEPS)
+        assert list(row) == [
+            *("backprops", "step", "lr", "loss", "tiny-val_psnr_db", "tiny-test_psnr_db", "seconds", "samples_per_s"),
+        ]
+    seconds = [row["seconds"] for row in state.log]
+    assert seconds == sorted(seconds)
+    assert state.log[-1]["samples_per_s"] == pytest.approx(
+        BATCH * (steps[-1] - steps[-2]) / (seconds[-1] - seconds[-2])
+    )
+    assert state.log[-1]["loss"] < state.log[0]["loss"]
+
+    examples = list(evaluation.TestSet("tiny-test").examples(folder, 3))
+    measured = evaluation.mean_psnr(Upscaler(run.subject, network), examples)
+    assert state.log[-1]["tiny-test_psnr_db"] == measured
+
+
+def test_the_engine_is_given_the_patches_in_their_order(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = with_training(SOAP_RECIPE, augmentation=NoAugmentation())
+    run = Run(recipe=recipe, scale=3, seed=4)
+    prepare_training(folder, run.shape)
+    patches = read_training(folder, run.shape)
+    epoch = len(patches.high) // BATCH
+    assert len(patches.high) % BATCH, "the data should not divide into batches, so that what is left over shows"
+    assert 2 * epoch < STEPS
+
+    given: list[tuple[Tensor, Tensor]] = []
+    step = Engine.step
+
+    def noted(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+        given.append((inputs.clone(), high.clone()))
+        return step(self, inputs, high, lr=lr)
+
+    monkeypatch.setattr(Engine, "step", noted)
+    train(run, folder, workplace())
+    for number, (inputs, high) in enumerate(given):
+        order = run.training.order(len(patches.high), seed=4, epoch=number // epoch).numpy()
+        chosen = order[number % epoch * BATCH :][:BATCH]
+        np.testing.assert_array_equal(inputs[:, 0], patches.inputs[chosen])
+        np.testing.assert_allclose(high[:, 0], patches.high[chosen, 2:-2, 2:-2] / 255, atol=1e-7)
+
+
+def test_augmentation_is_given_the_seed_and_the_step(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    plain = NoAugmentation.__call__
+
+    def noted(self: NoAugmentation, inputs: Tensor, labels: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        given.append((seed, step))
+        return plain(self, inputs, labels, seed=seed, step=step)
+
+    monkeypatch.setattr(NoAugmentation, "__call__", noted)
+    train(Run(recipe=SGD_RECIPE, scale=3, seed=6), folder, workplace())
+    assert given == [(6, step) for step in range(STEPS)]
+
+
+def test_a_budget_stretches_the_schedule(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    whole, half = Run(recipe=SOAP_RECIPE, scale=3), Run(recipe=SOAP_RECIPE, scale=3, budget=0.5)
+    assert (half.steps, half.backprops) == (STEPS // 2, BATCH * STEPS // 2)
+    assert Run(recipe=SOAP_RECIPE, scale=3, budget=1e-9).steps == 1
+    _, state = train(half, folder, workplace())
+    assert state.step == STEPS // 2
+    assert state.log[-1]["lr"] == pytest.approx(whole.training.schedule((STEPS - 2) / STEPS))
+
+
+def test_a_run_is_named_after_all_that_decides_it(folder: DataFolder, pretend: Callable[..., DataFolder]) -> None:
+    run = Run(recipe=SOAP_RECIPE, scale=3)
+    prepare_training(folder, run.shape)
+    other_rate = with_training(SOAP_RECIPE, schedule=Constant(lr=1e-3))
+    names = [
+        candidate.name(folder)
+        for candidate in (
+            run,
+            replace(run, seed=1),
+            replace(run, budget=0.5),
+            replace(run, precision="bfloat16"),
+            replace(run, recipe=other_rate),
+        )
+    ]
+    assert names[0].startswith("srcnn-915-demo_x3_s0_")
+    assert names[1] == names[0].replace("_s0_", "_s1_")
+    assert len(set(names)) == len(names)
+    assert replace(run, device="cuda").name(folder) == names[0]
+
+    darker = {file: pixels // 2 for file, pixels in MADE_UP["tiny-train"].items()}
+    other_data = pretend(MADE_UP | {"tiny-train": darker})
+    run.shape.path(other_data).unlink()
+    for file in darker:
+        (other_data.root / "tiny-train" / file).unlink()
+    prepare_training(other_data, run.shape)
+    assert run.name(other_data) not in names
+
+
+def test_fewer_patches_than_a_batch_are_refused(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    with pytest.raises(InputError, match="batches of 1000"):
+        train(Run(recipe=with_training(SGD_RECIPE, batch=1000, backprops=5000), scale=3), folder, workplace())
+
+
+@both_recipes
+def test_a_loss_that_is_no_number_ends_the_run(
+    recipe: Recipe, folder: DataFolder, workplace: Callable[[], Path]
+) -> None:
+    hopeless = with_training(recipe, schedule=Constant(lr=1e25))
+    with pytest.raises(Diverged, match=f"{recipe.name} x3 is no longer a number at step "):
+        train(Run(recipe=hopeless, scale=3), folder, workplace())
+
+
+# Stopping and going on.
+
+
+def stop_by(number: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@both_recipes
+@pytest.mark.parametrize(
+    "step", [7, 10, 18], ids=["between log points", "where epoch and bases change", "at a log point"]
+)
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
+    recipe: Recipe,
+    step: int,
+    folder: DataFolder,
+    workplace: Callable[[], Path],
+    at_step: Callable[..., None],
+    unbroken: Unbroken,
+) -> None:
+    run = Run(recipe=recipe, scale=3)
+    expected, whole = unbroken(run)
+
+    place, handlers = workplace(), [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    at_step(step, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped, match=f"after {step * BATCH:,} of {STEPS * BATCH:,} backprops"):
+        train(run, folder, place)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    resumed, state = train(run, folder, place)
+
+    assert same_weights(resumed, expected)
+    assert without_times(state) == without_times(whole)
+    assert [row["seconds"] for row in state.log] == sorted(row["seconds"] for row in state.log)
+
+
+def test_a_run_may_be_stopped_again_and_again(
+    folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None], unbroken: Unbroken
+) -> None:
+    run = Run(recipe=SOAP_RECIPE, scale=3)
+    expected, whole = unbroken(run)
+    place = workplace()
+    for step, number in ((3, signal.SIGINT), (1, signal.SIGTERM), (11, signal.SIGINT)):
+        at_step(step, stop_by(number))
+        with pytest.raises(Stopped):
+            train(run, folder, place)
+    resumed, state = train(run, folder, place)
+    assert same_weights(resumed, expected)
+    assert without_times(state) == without_times(whole)
+
+
+def test_a_finished_run_only_gives_its_result_again(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    run, place = Run(recipe=SGD_RECIPE, scale=3), workplace()
+    first, state = train(run, folder, place)
+    again, same = train(run, folder, place)
+    assert same_weights(first, again)
+    assert same == state
+
+
+def test_checkpoints_in_between_change_nothing(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, unbroken: Unbroken
+) -> None:
+    run = Run(recipe=SOAP_RECIPE, scale=3)
+    seldom, expected = unbroken(run)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    often, state = train(run, folder, workplace())
+    assert same_weights(often, seldom)
+    assert without_times(state) == without_times(expected)
+
+
+CHILD = """
+import json, os, signal, sys
+from pathlib import Path
+from srrepro.data import registry
+from srrepro.training import loop
+from srrepro.training.engine import Engine
+sys.path.insert(0, sys.argv[1])
+from test_loop import LOG_POINTS, SOAP_RECIPE
+
+rows = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+registry.registry = lambda: tuple(registry.File(**{**row, "sets": tuple(row["sets"])}) for row in rows)
+loop.SECONDS_BETWEEN_CHECKPOINTS, loop.LOG_POINTS = 0.0, LOG_POINTS
+step, taken = Engine.step, 0
+
+def die_at_12(self, inputs, high, *, lr):
+    global taken
+    taken += 1
+    if taken == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, inputs, high, lr=lr)
+
+Engine.step = die_at_12
+root, workplace, mirror = map(Path, sys.argv[3:])
+loop.train(loop.Run(recipe=SOAP_RECIPE, scale=3), registry.DataFolder(root, mirror), workplace)
+"""
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    folder: DataFolder, workplace: Callable[[], Path], tmp_path: Path, unbroken: Unbroken
+) -> None:
+    run, place = Run(recipe=SOAP_RECIPE, scale=3), workplace()
+    expected, whole = unbroken(run)
+    rows = tmp_path / "registry.json"
+    rows.write_text(json.dumps([asdict(file) for file in registry.registry()]), encoding="utf-8")
+    here = str(Path(__file__).parent)
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, here, str(rows), str(folder.root), str(place), str(folder.mirror)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    saved = checkpoint.load(place / "checkpoint.pt")
+    assert saved is not None
+    assert saved["state"]["step"] == 11
+    resumed, state = train(run, folder, place)
+    assert same_weights(resumed, expected)
+    assert without_times(state) == without_times(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: whole[: len(whole) // 2], lambda _: b"", lambda _: b"no checkpoint"],
+    ids=["cut short", "empty", "foreign"],
+)
+def test_a_damaged_checkpoint_is_named(
+    damage: Callable[[bytes], bytes], folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
+) -> None:
+    run, place = Run(recipe=SGD_RECIPE, scale=3), workplace()
+    at_step(5, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(run, folder, place)
+    file = place / "checkpoint.pt"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(InputError, match=r"checkpoint\.pt, but that is damaged(.|\n)*--fresh") as refused:
+        train(run, folder, place)
+    assert "weights_only" not in str(refused.value)  # PyTorch's advice is to run what the file holds
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+    state = {"network": {"a": torch.rand(3)}, "state": {"step": 3, "seconds": 0.5, "log": [{"loss": math.pi}]}}
+    assert checkpoint.load(tmp_path / "checkpoint.pt") is None
+    checkpoint.save(tmp_path / "checkpoint.pt", state)
+    read = checkpoint.load(tmp_path / "checkpoint.pt")
+    assert read is not None
+    assert torch.equal(read["network"]["a"], state["network"]["a"])
+    assert read["state"] == state["state"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {"step": 1})
+
+    def half_way(_state: object, stream: Any) -> None:
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", half_way)
+        with pytest.raises(OSError, match="No space left"):
+            checkpoint.save(path, {"step": 2})
+    assert checkpoint.load(path) == {"step": 1}
+    checkpoint.save(path, {"step": 3})
+    assert checkpoint.load(path) == {"step": 3}
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"state": Evil()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load(tmp_path / "checkpoint.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+# One step.
+
+
+def plain_steps(network: nn.Module, batches: list[tuple[Tensor, Tensor]], *, lr: float, momentum: float) -> list[float]:
+    """Momentum as Caffe has it, the Euclidean loss, the rates of SRCNN's layers: only autograd and arithmetic."""
+    parameters = dict(network.named_parameters())
+    velocity = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    losses = []
+    for inputs, high in batches:
+        loss = ((network(inputs) - high) ** 2).sum() / (2 * len(inputs))
+        gradients = torch.autograd.grad(loss, list(parameters.values()))
+        losses.append(loss.item())
+        with torch.no_grad():
+            for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+                slow = name.endswith("bias") or name == "layers.2.weight"
+                velocity[name] = momentum * velocity[name] + gradient
+                parameter -= lr * (0.1 if slow else 1) * velocity[name]
+    return losses
+
+
+def test_the_engines_steps_are_those_written_by_hand() -> None:
+    torch.manual_seed(0)
+    recipe = models.recipe("srcnn-915")
+    training: Training = recipe.training
+    batches = [(torch.rand(4, 1, 33, 33), torch.rand(4, 1, 21, 21)) for _ in range(4)]
+    ours, theirs = recipe.network().train(), recipe.network().train()
+    theirs.load_state_dict(ours.state_dict())
+    start = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    engine = Engine(ours, training, device="cpu", precision="float32")
+    losses = [engine.step(*batch, lr=1e-4).item() for batch in batches]
+    assert losses == pytest.approx(plain_steps(theirs, batches, lr=1e-4, momentum=0.9), rel=1e-5)
+    for name, expected in theirs.state_dict().items():
+        moved = (expected - start[name]).abs().max().item()
+        assert moved > 1e-6, name
+        torch.testing.assert_close(ours.state_dict()[name], expected, atol=1e-3 * moved, rtol=0, msg=name)
+
+
+def test_the_engine_takes_the_rate_of_every_step() -> None:
+    torch.manual_seed(0)
+    training = with_training(SGD_RECIPE, optimiser=SGD(momentum=0.0, weight_decay=0.0)).training
+    network = SGD_RECIPE.network().train()
+    engine = Engine(network, training, device="cpu", precision="float32")
+    batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
+    moved = []
+    for lr in (0.0, 1e-6, 2e-6):
+        before = network.layers[0].weight.clone()
+        engine.step(*batch, lr=lr)
+        moved.append((network.layers[0].weight - before).norm().item())
+    assert moved[0] == 0
+    assert moved[2] == pytest.approx(2 * moved[1], rel=0.05)
+
+
+def test_bfloat16_is_for_the_forward_pass_only() -> None:
+    torch.manual_seed(0)
+    network = SOAP_RECIPE.network().train()
+    engine = Engine(network, SOAP_RECIPE.training, device="cpu", precision="bfloat16")
+    batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
+    with torch.no_grad():
+        exact = SOAP_RECIPE.training.loss(network(batch[0]), batch[1]).item()
+    loss = engine.step(*batch, lr=1e-3)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact, rel=0.02)
+    assert loss.item() != exact
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
