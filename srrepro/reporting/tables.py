@@ -21,7 +21,7 @@ DEMO = "demo scenes: comparable with no paper"
 COLUMNS = [
     *("model", "origin", "training_set", "scale", "dataset", "images", "psnr_db", "ssim", "bicubic_psnr_db"),
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
-    *("protocol", "run", "published_as", "note"),
+    *("protocol", "run", "published_as", "published_conf", "note"),
 ]
 ORIGINS = ("interpolation", "authors", "trained")
 README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
@@ -62,6 +62,7 @@ def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "") -> 
         "protocol": scores[0].protocol,
         "run": run,
         "published_as": subject.model,
+        "published_conf": printed.conf if printed else "",
         "note": "; ".join(dict.fromkeys(filter(None, (subject.note, DEMO if dataset.startswith("demo") else "")))),
     }
 
