@@ -18,7 +18,7 @@ import torch
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
-from srrepro.models.recipe import SOAP, Constant, Cosine, GaussianInit, LayerRates, NoAugmentation, Recipe, Training
+from srrepro.models.recipe import SOAP, Cosine, GaussianInit, LayerRates, NoAugmentation, Recipe, Training
 from srrepro.reporting.provenance import machine
 from srrepro.training.loop import Diverged, Run, train
 
@@ -51,8 +51,6 @@ def variants(quick: Training, paper: Training) -> dict[str, Training]:
         "new bases every 30 steps": replace(quick, optimiser=SOAP(momentum=0.95, memory=0.99, refresh=30)),
         "memory 0.98": replace(quick, optimiser=SOAP(momentum=0.95, memory=0.98, refresh=10)),
         "momentum 0.9": replace(quick, optimiser=SOAP(momentum=0.9, memory=0.99, refresh=10)),
-        "constant rate": replace(quick, schedule=Constant(lr=1e-3)),
-        "twice the backprops": replace(quick, backprops=2 * quick.backprops),
     }
 
 

@@ -1,5 +1,6 @@
 """Weight files: ours (.safetensors, which name their run) and the authors' (.mat); never through pickle."""
 
+import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,7 @@ from srrepro.data.registry import DataFolder, fetch, members, sha256_of
 from srrepro.errors import InputError
 from srrepro.models.recipe import AuthorsWeights, Recipe
 
+_RUN = "srrepro_run"
 Origin = Literal["trained", "authors", "interpolation"]
 
 
@@ -67,7 +69,7 @@ def save(network: nn.Module, path: Path, subject: Subject) -> None:
     """Write the parameters of a run, and which run it was."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {"recipe": subject.name, "scale": subject.scale, "seed": subject.seed, "budget": subject.budget}
-    save_file(tensors, path, metadata={key: str(value) for key, value in about.items()})
+    save_file(tensors, path, metadata={_RUN: json.dumps(about)})  # one entry: of several, the order would be random
 
 
 def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
@@ -89,9 +91,9 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
         msg = f"{asked}, but the file is no .safetensors file or is cut short ({error})."
         raise InputError(msg) from error
     try:
-        recipe, trained_for = about["recipe"], int(about["scale"])
-        seed, budget = int(about["seed"]), float(about["budget"])
-    except (KeyError, ValueError) as error:
+        run = json.loads(about[_RUN])
+        recipe, trained_for, seed, budget = run["recipe"], run["scale"], run["seed"], run["budget"]
+    except (KeyError, ValueError, TypeError) as error:
         msg = f"{asked}, but the file does not name its run. Name a file that srrepro wrote."
         raise InputError(msg) from error
     if trained_for != scale:

@@ -163,6 +163,7 @@ def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
             "seeds": text(row["seeds"], ".0f"),
             "mean": text(row["psnr_db_mean"], ".3f"),
             "std": text(row["psnr_db_std"], ".3f"),
+            "note": text(row["note"], ""),
         }
         for row in rows.to_dict("records")
     ]
