@@ -92,7 +92,8 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
         raise InputError(msg) from error
     try:
         run = json.loads(about[_RUN])
-        recipe, trained_for, seed, budget = run["recipe"], run["scale"], run["seed"], run["budget"]
+        recipe, trained_for = str(run["recipe"]), int(run["scale"])
+        seed, budget = int(run["seed"]), float(run["budget"])
     except (KeyError, ValueError, TypeError) as error:
         msg = f"{asked}, but the file does not name its run. Name a file that srrepro wrote."
         raise InputError(msg) from error

@@ -1,5 +1,6 @@
 """Loading weights, and running networks on luminance and on pictures."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,19 @@ def test_truncated_weights_are_refused(kept: int, saved: Path) -> None:
         load(saved, 3)
 
 
-RUN = {"recipe": "srcnn-915", "scale": "3", "seed": "0", "budget": "1.0"}
+def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
+    network = random_network()
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for file in files:
+        weights.save(network, file, weights.of_run(models.recipe("srcnn-915"), 3, 0, 1.0))
+    assert len({file.read_bytes() for file in files}) == 1
+
+
+RUN = {"recipe": "srcnn-915", "scale": 3, "seed": 0, "budget": 1.0}
+
+
+def named(run: dict[str, object]) -> dict[str, str]:
+    return {"srrepro_run": json.dumps(run)}
 
 
 @pytest.mark.parametrize(
@@ -119,9 +132,9 @@ RUN = {"recipe": "srcnn-915", "scale": "3", "seed": "0", "budget": "1.0"}
     [
         (None, "does not name its run"),
         ({"format": "pt"}, "does not name its run"),
-        (RUN | {"seed": "None"}, "does not name its run"),
-        (RUN | {"recipe": "srcnn-916"}, "no recipe 'srcnn-916'"),
-        (RUN | {"recipe": "srcnn-955"}, "do not fit the network of srcnn-955"),
+        (named(RUN | {"seed": None}), "does not name its run"),
+        (named(RUN | {"recipe": "srcnn-916"}), "no recipe 'srcnn-916'"),
+        (named(RUN | {"recipe": "srcnn-955"}), "do not fit the network of srcnn-955"),
     ],
     ids=["no metadata", "foreign metadata", "no seed", "unknown recipe", "another network"],
 )
