@@ -107,7 +107,8 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     """
     training = run.training
     prepare_training(folder, run.shape)
-    watched = {name: list(_examples(name, folder, run.scale)) for name in (training.validation, *training.logged)}
+    names = (training.validation, *training.logged)
+    watched = {name: list(TestSet(name).examples(folder, run.scale)) for name in names}
     inputs, labels = _patches(folder, run)
 
     torch.manual_seed(run.seed)
@@ -159,10 +160,6 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
             network.train()
             started, saved = perf_counter(), perf_counter()
     return network, state
-
-
-def _examples(name: str, folder: DataFolder, scale: int) -> Iterator[Example]:
-    return TestSet(name).examples(folder, scale)
 
 
 def _patches(folder: DataFolder, run: Run) -> tuple[Tensor, Tensor]:
