@@ -55,4 +55,4 @@ def test_training_step(benchmark: Benchmark, name: str) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_inference(benchmark: Benchmark, plane: np.ndarray, name: str) -> None:
     recipe = models.recipe(name)
-    benchmark(Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network()).luminance, plane)
+    benchmark(Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(), 3).luminance, plane)

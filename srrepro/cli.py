@@ -16,7 +16,7 @@ from srrepro.data.registry import DataFolder, members, sets
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet
 from srrepro.evaluation.evaluate import evaluate as score
-from srrepro.evaluation.upscale import load
+from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.evaluation.weights import shipped
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import WEIGHTS, read_all
@@ -87,12 +87,25 @@ def _results(function: F) -> F:
 def _hardware(function: F) -> F:
     function = click.option(
         "--precision",
-        type=click.Choice(get_args(Precision)),
-        default="float32",
+        type=click.Choice(["auto", *get_args(Precision)]),
+        default="auto",
         show_default=True,
-        help="Of training steps; measurements are always float32.",
+        callback=lambda _context, _option, value: None if value == "auto" else value,
+        help="Of training steps: auto is bfloat16 where the hardware has it. Measurements are always float32.",
     )(function)
-    return _device(function)
+    return _memory(_device(function))
+
+
+def _memory(function: F) -> F:
+    return click.option(
+        "--memory",
+        type=click.IntRange(min=1),
+        default=MEMORY >> 20,
+        show_default=True,
+        metavar="MIB",
+        callback=lambda _context, _option, value: value << 20,
+        help="For patches, and for the planes of an image; beyond it, patches are streamed and images tiled.",
+    )(function)
 
 
 def _device(function: F) -> F:
@@ -113,6 +126,7 @@ def _pick_device(asked: str) -> str:
 
 
 _scale = click.option("--scale", type=click.IntRange(2, 4), required=True, help="2, 3 or 4.")
+_own_scale = click.option("--scale", type=click.IntRange(2, 4), help="2, 3 or 4; not where one network serves all.")
 _positive = click.FloatRange(min=0, min_open=True)
 
 
@@ -179,7 +193,7 @@ def show(recipe: str) -> None:
 
 @main.command(epilog="Example: srrepro train srcnn-915-quick --scale 3")
 @click.argument("recipe")
-@_scale
+@_own_scale
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--budget", type=_positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
@@ -188,18 +202,19 @@ def show(recipe: str) -> None:
 @_results
 def train(
     recipe: str,
-    scale: int,
+    scale: int | None,
     seed: int,
     budget: float,
     fresh: bool,
     device: str,
-    precision: Precision,
+    precision: Precision | None,
+    memory: int,
     data: Path,
     mirror: Path | None,
     results: Path,
 ) -> None:
     """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
-    shop = Workshop(DataFolder(data, mirror), results, device, precision)
+    shop = Workshop(DataFolder(data, mirror), results, device, precision, memory)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=suites.test_sets(recipe))
     kept, done = suites.carry_out(job, shop, fresh=fresh)
     click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
@@ -214,13 +229,21 @@ def train(
 @click.option("--set", "names", multiple=True, required=True, metavar="SET|NAME=DIR", help="May be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @_device
+@_memory
 @_places
 def evaluate(
-    subject: str, scale: int, names: tuple[str, ...], as_json: bool, device: str, data: Path, mirror: Path | None
+    subject: str,
+    scale: int,
+    names: tuple[str, ...],
+    as_json: bool,
+    device: str,
+    memory: int,
+    data: Path,
+    mirror: Path | None,
 ) -> None:
     """Measure shipped weights, a weight file (.safetensors, the authors' .mat) or released weights on test sets."""
     folder = DataFolder(data, mirror)
-    upscaler = load(subject, scale, device=device, folder=folder)
+    upscaler = load(subject, scale, device=device, folder=folder, memory=memory)
     rows = []
     for test_set in [TestSet.parse(name) for name in names]:
         scores = score(upscaler, test_set.name, test_set.examples(folder, scale))
@@ -245,7 +268,8 @@ def run_all(
     budget: float,
     force: bool,
     device: str,
-    precision: Precision,
+    precision: Precision | None,
+    memory: int,
     data: Path,
     mirror: Path | None,
     results: Path | None,
@@ -253,7 +277,7 @@ def run_all(
     """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
     place = results or (Path("results/demo") if suite == "demo" else Path("results"))
     jobs = suites.with_budget(list(SUITES[suite]()), budget)
-    outcome = suites.run_suite(jobs, Workshop(DataFolder(data, mirror), place, device, precision), force=force)
+    outcome = suites.run_suite(jobs, Workshop(DataFolder(data, mirror), place, device, precision, memory), force=force)
     written = tables.write(place, readme=None)
     click.echo(tables.terminal_table(tables.quality(read_all(place / "runs"))))
     click.echo(f"\n{len(outcome.done)} done, {len(outcome.skipped)} there already, {len(outcome.failed)} failed")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -16,12 +16,12 @@ from srrepro.data.stores import EvaluationShape, TrainingShape, digest_of, prepa
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.evaluate import Score, TestSet, evaluate
-from srrepro.evaluation.upscale import Upscaler, load
+from srrepro.evaluation.upscale import MEMORY, Upscaler, load
 from srrepro.models.recipe import described
 from srrepro.progress import say
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import provenance
-from srrepro.training.engine import Precision
+from srrepro.training.engine import Precision, fastest_precision
 from srrepro.training.loop import Diverged, Run, Stopped, train
 
 SCALES = (2, 3, 4)
@@ -33,12 +33,13 @@ SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores ins
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where the work is done, and what it is done with."""
+    """Where the work is done, and what it is done with; `precision` is the device's fastest unless one is named."""
 
     folder: DataFolder
     results: Path
     device: str = "cpu"
-    precision: Precision = "float32"
+    precision: Precision | None = None
+    memory: int = MEMORY
 
     @property
     def runs(self) -> Path:
@@ -56,10 +57,13 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """A recipe trained from scratch, then measured. `budget` is a factor on its backprops."""
+    """A recipe trained from scratch, then measured. `budget` is a factor on its backprops.
+
+    `scale` is None where one network serves several scales.
+    """
 
     name: str
-    scale: int
+    scale: int | None = None
     seed: int = 0
     budget: float = 1.0
     test_sets: tuple[str, ...] = TEST_SETS
@@ -79,6 +83,7 @@ def _t91() -> Iterator[Job]:
     for seed in (1, 2):
         yield Train(name="srcnn-915-quick", scale=3, seed=seed)
     yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
+    yield Train(name="vdsr-t91")
 
 
 def _demo() -> Iterator[Job]:
@@ -146,8 +151,12 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     if isinstance(job, Measure):
         name = f"{job.name}_x{job.scale}"
         return _measure(job, name, shop, force=force)
-    run = _run(job, shop)
-    prepare_training(shop.folder, run.shape)
+    fastest = fastest_precision(shop.device)
+    precisions = [shop.precision] if shop.precision else sorted(get_args(Precision), key=lambda name: name != fastest)
+    runs = [_run(job, shop, precision) for precision in precisions]
+    prepare_training(shop.folder, runs[0].shape)
+    # Without a wish, evidence of either precision will do.
+    run = next((run for run in runs if (shop.runs / run.name(shop.folder)).exists()), runs[0])
     return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
 
 
@@ -180,7 +189,7 @@ def training_shapes(name: str) -> list[TrainingShape]:
         Run(recipe=recipe, scale=scale)
         for recipe in models.recipes().values()
         if recipe.training is not None and recipe.training.set == name
-        for scale in (SCALES if not name.startswith("demo") else (3,))
+        for scale in ((None,) if recipe.training.scales else (3,) if name.startswith("demo") else SCALES)
     ]
     return list(dict.fromkeys(run.shape for run in runs))
 
@@ -205,10 +214,11 @@ def _prepare_set(folder: DataFolder, name: str) -> str:
 
 
 def _title(job: Job) -> str:
-    return f"{job.name} x{job.scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
+    scale = "" if job.scale is None else f" x{job.scale}"
+    return f"{job.name}{scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
 
 
-def _run(job: Train, shop: Workshop) -> Run:
+def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
     recipe = models.recipe(job.name)
     if recipe.training is None:
         msg = f"{job.name} was to be trained, but has nothing to train."
@@ -219,7 +229,8 @@ def _run(job: Train, shop: Workshop) -> Run:
         seed=job.seed,
         budget=job.budget,
         device=shop.device,
-        precision=shop.precision,
+        precision=precision,
+        memory=shop.memory,
     )
 
 
@@ -227,7 +238,7 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
     kept = shop.runs / name
     if kept.exists() and not force:
         return kept, False
-    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder)
+    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory)
     scores = _scores(upscaler, job.test_sets, shop)
     if kept.exists():
         _compare(kept, scores)
@@ -247,10 +258,12 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             if fresh:  # the lock is held: nobody else is at work here
                 (workplace / "checkpoint.pt").unlink(missing_ok=True)
             for test_set in job.test_sets:  # before the long work, not after it
-                prepare_evaluation(shop.folder, EvaluationShape(test_set, run.scale))
+                for scale in run.scales:
+                    prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
             made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
             network, state = train(run, shop.folder, workplace)
-            scores = _scores(Upscaler(run.subject, network, run.device), job.test_sets, shop)
+            upscalers = [Upscaler(run.subject, network, scale, run.device, run.memory) for scale in run.scales]
+            scores = [score for upscaler in upscalers for score in _scores(upscaler, job.test_sets, shop)]
             if kept.exists():
                 _compare(kept, scores)
             else:
@@ -297,7 +310,7 @@ def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop) -> lis
 def _compare(kept: Path, scores: Sequence[Score]) -> None:
     before = pd.DataFrame([asdict(score) for score in evidence.read(kept).scores])
     again = pd.DataFrame([asdict(score) for score in scores])
-    both = before.merge(again, on=["dataset", "image"], suffixes=("", "_again"))
+    both = before.merge(again, on=["dataset", "scale", "image"], suffixes=("", "_again"))
     if len(both) != len(before) or len(both) != len(again):
         say(f"{kept.name}, repeated: not on the same images as before")
         return

@@ -23,13 +23,14 @@ from srrepro import __version__, models, suites
 from srrepro.cli import main
 from srrepro.data.registry import DataFolder, sets
 from srrepro.data.stores import prepare_training
+from srrepro.evaluation.upscale import MEMORY
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.suites import SUITES, Measure, Train
 from srrepro.training.engine import Engine
-from srrepro.training.loop import Run
+from srrepro.training.loop import Run, Stopped
 
 VERBS = sorted(main.commands)
 
@@ -285,6 +286,57 @@ def test_train_leaves_evidence_and_weights(places: tuple[object, ...]) -> None:
     before = everything_in(results_of(places))
     assert "this run has its evidence already" in succeeded(*words)
     assert everything_in(results_of(places)) == before
+
+
+def test_one_network_for_several_scales_is_one_run(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    known(tiny(scales=(2, 3)), monkeypatch)
+    assert "leave out --scale" in refused("train", TINY, "--scale", 3, *places)
+    text = succeeded("train", TINY, *places)
+    (run,) = read_all(results_of(places) / "runs")
+    assert re.fullmatch(rf"{TINY}_s0_[0-9a-f]{{8}}", run.name)
+    assert [(score.dataset, score.scale) for score in run.scores] == [("demo-test", 2), ("demo-test", 3)]
+    assert re.findall(rf"{TINY} +demo-train +×(\d)", text) == ["2", "3"]
+    weights = results_of(places) / "runs" / run.name / "weights.safetensors"
+    for scale, score in zip((2, 3), run.scores, strict=True):
+        evaluated = ("evaluate", weights, "--scale", scale, "--set", "demo-test", "--json", *places[:4])
+        (row,) = strict_json(succeeded(*evaluated))
+        assert (row["scale"], row["psnr_db"]) == (scale, pytest.approx(score.psnr_db, abs=1e-6))
+    assert "trained for x2, x3" in refused("evaluate", weights, "--scale", 4, "--set", "demo-test", *places[:4])
+
+
+def test_a_scale_is_asked_for_where_a_network_serves_one(places: tuple[object, ...]) -> None:
+    assert "give --scale 2, 3 or 4" in refused("train", TINY, *places)
+    assert not results_of(places).exists()
+
+
+def test_without_a_wish_evidence_of_either_precision_will_do(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", TINY, "--scale", 3, *places)
+    monkeypatch.setattr(suites, "fastest_precision", lambda device: "bfloat16")
+    succeeded(*words, "--precision", "float32")
+    assert "has its evidence already" in succeeded(*words)
+    (run,) = read_all(results_of(places) / "runs")
+    assert run.about["precision"] == "float32"
+    succeeded(*words, "--seed", 1)
+    assert {run.subject.seed: run.about["precision"] for run in read_all(results_of(places) / "runs")} == {
+        0: "float32",
+        1: "bfloat16",
+    }
+
+
+def test_memory_is_given_in_mebibytes(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def stopped(run: Run, *_: object) -> None:
+        given.append(run.memory)
+        msg = "noted"
+        raise Stopped(msg)
+
+    monkeypatch.setattr(suites, "train", stopped)
+    for options in ((), ("--memory", 3)):
+        refused("train", TINY, "--scale", 3, *options, *places, code=1)
+    assert given == [MEMORY, 3 * 2**20]
 
 
 def act_at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:

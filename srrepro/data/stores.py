@@ -127,6 +127,22 @@ def read_training(folder: DataFolder, shape: TrainingShape) -> TrainingPatches:
         return TrainingPatches(file[shape.takes][...], file["high"][...], file["scale"][...], file.attrs["digest"])
 
 
+def stream_training(folder: DataFolder, shape: TrainingShape) -> Iterator[TrainingPatches]:
+    """The patches of a store from first to last, one chunk of the file at a time. Errors as `read_training`."""
+    path = shape.path(folder)
+    with _open(path, shape.attributes()) as file, _noticing_damage(path):
+        inputs, high, scale = (file[name] for name in (shape.takes, "high", "scale"))
+        for start in range(0, len(high), CHUNK):
+            part = slice(start, start + CHUNK)
+            yield TrainingPatches(inputs[part], high[part], scale[part], file.attrs["digest"])
+
+
+def count_training(folder: DataFolder, shape: TrainingShape) -> int:
+    """How many patches a store holds. Errors as `read_training`."""
+    with _open(shape.path(folder), shape.attributes()) as file:
+        return len(file["high"])
+
+
 def read_evaluation(folder: DataFolder, shape: EvaluationShape) -> Iterator[Example]:
     """The images of an evaluation store, one at a time. Errors as `read_training`."""
     path = shape.path(folder)

@@ -22,13 +22,16 @@ Origin = Literal["trained", "authors", "interpolation"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Whose numbers are measured. `model` is its name among the published values; `seed`, `budget` are a run's."""
+    """Whose numbers are measured. `model` is its name among the published values; `seed`, `budget` are a run's.
+
+    `scale` is None where one network serves several.
+    """
 
     name: str
     model: str
     origin: Origin
     training_set: str
-    scale: int
+    scale: int | None
     seed: int | None = None
     budget: float | None = None
     of_the_paper: bool = False
@@ -45,7 +48,7 @@ def of_authors(weights: AuthorsWeights, scale: int) -> Subject:
     )
 
 
-def of_run(recipe: Recipe, scale: int, seed: int, budget: float) -> Subject:
+def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subject:
     assert recipe.training is not None, f"{recipe.name} has nothing to train"
     return Subject(
         name=recipe.name,
@@ -62,7 +65,9 @@ def of_run(recipe: Recipe, scale: int, seed: int, budget: float) -> Subject:
 
 def shipped(recipe: str, scale: int) -> Path:
     """Where the weights of a recipe lie when they ship with the package; they may not."""
-    return Path(str(files("srrepro"))) / "weights" / f"{recipe}_x{scale}.safetensors"
+    training = models.recipe(recipe).training
+    name = recipe if training and training.scales else f"{recipe}_x{scale}"
+    return Path(str(files("srrepro"))) / "weights" / f"{name}.safetensors"
 
 
 def save(network: nn.Module, path: Path, subject: Subject) -> None:
@@ -92,21 +97,23 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
         raise InputError(msg) from error
     try:
         run = json.loads(about[_RUN])
-        recipe, trained_for = str(run["recipe"]), int(run["scale"])
+        recipe = models.recipe(str(run["recipe"]))
+        served = recipe.training.scales if recipe.training else None
+        trained_for = None if served else int(run["scale"])
         seed, budget = int(run["seed"]), float(run["budget"])
     except (KeyError, ValueError, TypeError) as error:
         msg = f"{asked}, but the file does not name its run. Name a file that srrepro wrote."
         raise InputError(msg) from error
-    if trained_for != scale:
-        msg = f"{asked}, but they were trained for x{trained_for}."
+    if scale not in (served or (trained_for,)):
+        msg = f"{asked}, but they were trained for {', '.join(f'x{known}' for known in served or (trained_for,))}."
         raise InputError(msg)
-    network = models.recipe(recipe).network()
+    network = recipe.network()
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        msg = f"{asked}, but they do not fit the network of {recipe}: {error}"
+        msg = f"{asked}, but they do not fit the network of {recipe.name}: {error}"
         raise InputError(msg) from error
-    return of_run(models.recipe(recipe), scale, seed, budget), network
+    return of_run(recipe, trained_for, seed, budget), network
 
 
 def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:

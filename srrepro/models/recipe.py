@@ -53,6 +53,19 @@ class GaussianInit:
 
 
 @dataclass(frozen=True)
+class HeInit:
+    """He et al.: weights from a Gaussian whose variance is 2 / (inputs of a filter), biases zero."""
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> None:
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
+            else:
+                parameter.zero_()
+
+
+@dataclass(frozen=True)
 class EuclideanLoss:
     """Caffe's loss: squared errors summed over the pixels, divided by twice the number of patches, not of pixels.
 
@@ -64,6 +77,14 @@ class EuclideanLoss:
 
 
 @dataclass(frozen=True)
+class MeanSquaredError:
+    """Squared errors averaged over patches and pixels: PyTorch's usual loss, pixels / 2 times smaller than Caffe's."""
+
+    def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+        return (estimate - high).square().mean()
+
+
+@dataclass(frozen=True)
 class Constant:
     """The same learning rate from the first step to the last."""
 
@@ -72,6 +93,19 @@ class Constant:
     def __call__(self, fraction: float) -> float:
         """Learning rate after `fraction` (0 to 1) of the run."""
         return self.lr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """A learning rate that is multiplied by `factor` after each of the fractions (0 to 1) of the run in `after`."""
+
+    lr: float
+    factor: float
+    after: tuple[float, ...]
+
+    def __call__(self, fraction: float) -> float:
+        """Learning rate after `fraction` (0 to 1) of the run."""
+        return self.lr * self.factor ** sum(fraction >= drop for drop in self.after)
 
 
 @dataclass(frozen=True)
@@ -187,22 +221,26 @@ class TurnAndFlip:
 class Training:
     """Everything a paper decided about training. A step is one batch; `backprops` counts patches, not steps.
 
-    `validation` is the set that choices are made on; the sets in `logged` are only looked at.
+    `validation` is the set that choices are made on; the sets in `logged` are only looked at. `loss` is a mean over the
+    patches of a batch. `scales`, where there are any, are mixed in every batch and served by one network; without
+    them a network is trained for each scale. `clip` changes the gradients in place; it is told the learning rate.
     """
 
     set: str
     validation: str
     logged: tuple[str, ...]
     patches: Patches
-    init: OwnInit | GaussianInit
-    loss: EuclideanLoss
+    init: OwnInit | GaussianInit | HeInit
+    loss: EuclideanLoss | MeanSquaredError
     optimiser: SGD | SOAP
-    schedule: Constant | Cosine
+    schedule: Constant | Steps | Cosine
     rates: LayerRates | OneRate
     order: FixedOrder | NewOrder
     augmentation: NoAugmentation | TurnAndFlip
     batch: int
     backprops: int
+    scales: tuple[int, ...] | None = None
+    clip: Callable[[list[Tensor], float], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

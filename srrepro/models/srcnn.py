@@ -54,11 +54,13 @@ class SRCNN(nn.Module):
 
     In training mode without padding the output is smaller by the sum of (kernel - 1); in evaluation mode it has the
     size of the input, and every layer is padded before it, not the image once: the paddings of hidden layers differ.
+    `radius` is how far, in pixels, an input pixel reaches.
     """
 
     def __init__(self, shape: ThreeLayers) -> None:
         super().__init__()
         self.shape = shape
+        self.radius = sum(kernel // 2 for kernel in shape.kernels)
         first, second = shape.filters
         f1, f2, f3 = shape.kernels
         self.layers = nn.ModuleList([nn.Conv2d(1, first, f1), nn.Conv2d(first, second, f2), nn.Conv2d(second, 1, f3)])

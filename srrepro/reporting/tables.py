@@ -30,16 +30,16 @@ Row = dict[str, Any]
 
 
 def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "") -> Row:
-    """One model on one set: means over its images, the published value, the verdict."""
-    dataset = scores[0].dataset
+    """One model on one set at one scale: means over its images, the published value, the verdict."""
+    dataset, scale = scores[0].dataset, scores[0].scale
     psnr_db, bicubic = mean(score.psnr_db for score in scores), mean(score.bicubic_psnr_db for score in scores)
-    printed = target(subject.model, subject.training_set, dataset, subject.scale)
+    printed = target(subject.model, subject.training_set, dataset, scale)
     published_db = printed.psnr_db if printed else None
     return {
         "model": subject.name,
         "origin": subject.origin,
         "training_set": subject.training_set,
-        "scale": subject.scale,
+        "scale": scale,
         "dataset": dataset,
         "images": len(scores),
         "psnr_db": psnr_db,
@@ -77,7 +77,7 @@ def quality(runs: Iterable[Evidence]) -> pd.DataFrame:
     rows = [
         quality_row(run.subject, list(scores), run=run.name) | {"seed": run.subject.seed}
         for run in runs
-        for _, scores in groupby(run.scores, key=lambda score: score.dataset)
+        for _, scores in groupby(run.scores, key=lambda score: (score.scale, score.dataset))
     ]
     protocols = {row["protocol"] for row in rows}
     if len(protocols) > 1:

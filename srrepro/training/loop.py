@@ -11,20 +11,20 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from srrepro.data.registry import DataFolder
-from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training, read_training
+from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet, mean_psnr
-from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.models.recipe import Recipe, Training, digest
 from srrepro.progress import Meter, say
 from srrepro.training import checkpoint
 from srrepro.training.engine import Engine, Precision
+from srrepro.training.feed import Feed
 
-LOG_POINTS = 20
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
@@ -38,19 +38,48 @@ class Diverged(Exception):  # noqa: N818
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A recipe with what is not the paper's. `budget` is a factor on the recipe's backprops; the schedule stretches."""
+    """A recipe with what is not the paper's.
+
+    `scale` is None where one network serves several scales; `budget` is a factor on the recipe's backprops, and the
+    schedule stretches with it; `memory` bounds the bytes that patches, and planes in a measurement, may take.
+
+    Raises
+    ------
+    InputError : a scale is lacking, or given to a recipe that has its own.
+    """
 
     recipe: Recipe
-    scale: int
+    scale: int | None = None
     seed: int = 0
     budget: float = 1.0
     device: str = "cpu"
     precision: Precision = "float32"
+    memory: int = MEMORY
+    log_points: int = 20
+
+    def __post_init__(self) -> None:
+        asked, own = f"{self.recipe.name} was to be trained", self.training.scales
+        if own is None and self.scale is None:
+            msg = f"{asked}, but for which scale? One network serves one scale: give --scale 2, 3 or 4."
+            raise InputError(msg)
+        if own is not None and self.scale is not None:
+            served = ", ".join(f"x{scale}" for scale in own)
+            msg = f"{asked} for x{self.scale}, but one network of it serves {served}: leave out --scale."
+            raise InputError(msg)
 
     @property
     def training(self) -> Training:
         assert self.recipe.training is not None, f"{self.recipe.name} has nothing to train"
         return self.recipe.training
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """What the network is trained for and measured at."""
+        return self.training.scales or tuple(filter(None, (self.scale,)))
+
+    @property
+    def title(self) -> str:
+        return self.recipe.name if self.scale is None else f"{self.recipe.name} x{self.scale}"
 
     @property
     def subject(self) -> Subject:
@@ -69,7 +98,7 @@ class Run:
         patches = self.training.patches
         return TrainingShape(
             set=self.training.set,
-            scales=(self.scale,),
+            scales=self.scales,
             patch=patches.patch,
             stride=patches.stride,
             takes=patches.takes,
@@ -79,7 +108,8 @@ class Run:
         """The run's folder: equal exactly where recipe, store content, budget, precision, scale and seed are."""
         recipe, store = self.recipe, digest_of(folder, self.shape)
         parts = digest(recipe.name, recipe.network, self.training, store, self.budget, self.precision)
-        return f"{recipe.name}_x{self.scale}_s{self.seed}_{parts}"
+        scale = "" if self.scale is None else f"_x{self.scale}"
+        return f"{recipe.name}{scale}_s{self.seed}_{parts}"
 
 
 @dataclass
@@ -107,9 +137,12 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     """
     training = run.training
     prepare_training(folder, run.shape)
-    names = (training.validation, *training.logged)
-    watched = {name: list(TestSet(name).examples(folder, run.scale)) for name in names}
-    inputs, labels = _patches(folder, run)
+    watched = _watched(run, folder)
+    patches = training.patches
+    feed = Feed(folder, run.shape, label=patches.label, batch=training.batch, device=run.device, memory=run.memory)
+    if not feed.batches:
+        msg = f"{run.recipe.name} takes batches of {training.batch}, but {training.set} has {feed.count}."
+        raise InputError(msg)
 
     torch.manual_seed(run.seed)
     network = run.recipe.network()
@@ -117,25 +150,19 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     engine = Engine(network, training, device=run.device, precision=run.precision)
     state = _resumed(workplace / "checkpoint.pt", engine)
 
-    batches = len(inputs) // training.batch  # whole batches only, as the authors' stores hold them
-    if not batches:
-        msg = f"{run.recipe.name} takes batches of {training.batch}, but {training.set} has {len(inputs)}."
-        raise InputError(msg)
-    order = torch.empty(0, dtype=torch.int64)
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
-    log_points = {run.steps * point // LOG_POINTS for point in range(1, LOG_POINTS + 1)}
-    meter = Meter(f"{run.recipe.name} x{run.scale} seed {run.seed}", run.backprops, done=state.step * training.batch)
+    log_points = {run.steps * point // run.log_points for point in range(1, run.log_points + 1)}
+    meter = Meter(f"{run.title} seed {run.seed}", run.backprops, done=state.step * training.batch)
     with _listening_to_signals() as stop, meter:
         network.train()
         started, saved = perf_counter(), perf_counter()
         for step in range(state.step, run.steps):
-            epoch, position = divmod(step, batches)
-            if position == 0 or not len(order):
-                order = training.order(len(inputs), seed=run.seed, epoch=epoch).to(run.device)
-            batch = order[position * training.batch : (position + 1) * training.batch]
+            epoch, position = divmod(step, feed.batches)
+            if position == 0 or feed.order is None:
+                feed.begin_epoch(training.order(feed.count, seed=run.seed, epoch=epoch))
+            inputs, labels = training.augmentation(*feed.take(position), seed=run.seed, step=step)
             lr = training.schedule(step / run.steps)
-            planes, high = training.augmentation(inputs[batch], labels[batch], seed=run.seed, step=step)
-            loss = engine.step(planes, high.float() / 255, lr=lr)
+            loss = engine.step(inputs, labels.float() / 255, lr=lr)
 
             state.step = step + 1
             losses += loss
@@ -148,7 +175,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
             state.seconds += perf_counter() - started  # the clock stops here
             if at_log_point:
                 if not math.isfinite(state.losses):
-                    msg = f"the loss of {run.recipe.name} x{run.scale} is no longer a number at step {state.step}"
+                    msg = f"the loss of {run.title} is no longer a number at step {state.step}"
                     raise Diverged(msg)
                 _log(state, run, lr, _measure(network, run, watched))
                 losses.zero_()
@@ -162,19 +189,27 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     return network, state
 
 
-def _patches(folder: DataFolder, run: Run) -> tuple[Tensor, Tensor]:
-    """All inputs (n, 1, h, w) as float32 and the label (n, 1, p, p) of each as uint8, on the device."""
-    patches = read_training(folder, run.shape)
-    border = (run.training.patches.patch - run.training.patches.label) // 2
-    inside = slice(border, border + run.training.patches.label)
-    inputs = torch.from_numpy(patches.inputs)[:, None].to(run.device)
-    labels = torch.from_numpy(patches.high[:, inside, inside])[:, None].to(run.device)
-    return inputs, labels
+Watched = dict[str, tuple[int, list[Example]]]
 
 
-def _measure(network: nn.Module, run: Run, watched: dict[str, list[Example]]) -> dict[str, float]:
-    upscaler = Upscaler(run.subject, network, run.device)
-    return {f"{name}_psnr_db": mean_psnr(upscaler, examples) for name, examples in watched.items()}
+def _watched(run: Run, folder: DataFolder) -> Watched:
+    """The images that are measured at every log point, with their scale, by column of the log."""
+    names = (run.training.validation, *run.training.logged)
+    return {
+        f"{name}_x{scale}_psnr_db" if run.scale is None else f"{name}_psnr_db": (
+            scale,
+            list(TestSet(name).examples(folder, scale)),
+        )
+        for name in names
+        for scale in run.scales
+    }
+
+
+def _measure(network: nn.Module, run: Run, watched: Watched) -> dict[str, float]:
+    return {
+        column: mean_psnr(Upscaler(run.subject, network, scale, run.device, run.memory), examples)
+        for column, (scale, examples) in watched.items()
+    }
 
 
 def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import srrepro
+from srrepro import models
 from srrepro.data.registry import DataFolder, sha256_of
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation
 from srrepro.evaluation.evaluate import evaluate, mean_psnr
@@ -47,7 +48,17 @@ def examples(folder: DataFolder) -> Examples:
     return examples
 
 
-@pytest.mark.parametrize("row", REFERENCES, ids=lambda row: f"{row['name']}-{row['dataset']}-x{row['scale']}")
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(
+            row,
+            id=f"{row['name']}-{row['dataset']}-x{row['scale']}",
+            marks=pytest.mark.slow if row["slow"] else (),
+        )
+        for row in REFERENCES
+    ],
+)
 def test_reference(row: dict[str, str], folder: DataFolder, examples: Examples) -> None:
     scale = int(row["scale"])
     upscaler = load(row["name"], scale, folder=folder)
@@ -70,10 +81,15 @@ def named_runs(sha256: str) -> list[Path]:
     ]
 
 
-def recipe_and_scale(file: Path) -> tuple[str, int]:
-    found = re.fullmatch(r"(.+)_x(\d)", file.stem)
-    assert found, f"{file.name} is not called <recipe>_x<scale>.safetensors"
-    return found[1], int(found[2])
+def recipe_and_scale(file: Path) -> tuple[str, int | None]:
+    """No scale in the name of a network that serves several."""
+    found = re.fullmatch(r"(.+?)(?:_x(\d))?", file.stem)
+    assert found
+    name, scale = found[1], int(found[2]) if found[2] else None
+    training = models.recipe(name).training
+    assert training is not None
+    assert (scale is None) == bool(training.scales), file.name
+    return name, scale
 
 
 @pytest.fixture
@@ -100,8 +116,12 @@ def test_shipped_weights_measure_as_in_quality_csv(file: Path, quality: pd.DataF
     name, scale = recipe_and_scale(file)
     of_run = quality["run"].isin([run.name for run in named_runs(sha256_of(file))])
     rows = quality[of_run & (quality["dataset"] == "Set5")]
-    assert len(rows) == 1
-    assert mean_psnr(load(name, scale), examples("Set5", scale)) == pytest.approx(rows["psnr_db"].item(), abs=0.001)
+    training = models.recipe(name).training
+    assert training is not None
+    assert list(rows["scale"]) == list(training.scales or (scale,))
+    for row in rows.to_dict("records"):
+        measured = mean_psnr(load(name, row["scale"]), examples("Set5", row["scale"]))
+        assert measured == pytest.approx(row["psnr_db"], abs=0.001)
 
 
 def test_released_weights_are_read_alike_from_a_file(folder: DataFolder, tmp_path: Path) -> None:
@@ -122,7 +142,10 @@ def test_released_weights_of_another_scale_are_refused(folder: DataFolder) -> No
         load(folder.root / "weights-srcnn" / "9-5-5(ImageNet)" / "x4.mat", 2)
 
 
-def test_weights_of_another_paper_are_refused(mirror: Path) -> None:
+def test_a_file_that_serves_all_scales_is_known_at_each(mirror: Path) -> None:
     (file,) = mirror.rglob("VDSR_Official.mat")
-    with pytest.raises(srrepro.errors.InputError, match="fit no network"):
-        load(file, 3)
+    subjects = [load(file, scale).subject for scale in (2, 3, 4)]
+    assert {(subject.name, subject.model, subject.training_set) for subject in subjects} == {
+        ("vdsr-authors", "VDSR", "291")
+    }
+    assert [subject.scale for subject in subjects] == [2, 3, 4]

@@ -20,6 +20,8 @@ from srrepro.data.resize import imresize
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.upscale import Upscaler, load
+from srrepro.models.srcnn import ThreeLayers
+from srrepro.models.vdsr import NotesNetwork, VeryDeep
 
 RECIPE = models.recipe("srcnn-915")
 SUBJECT = weights.of_run(RECIPE, 3, 7, 0.5)
@@ -133,10 +135,11 @@ def named(run: dict[str, object]) -> dict[str, str]:
         (None, "does not name its run"),
         ({"format": "pt"}, "does not name its run"),
         (named(RUN | {"seed": None}), "does not name its run"),
+        (named(RUN | {"scale": None}), "does not name its run"),
         (named(RUN | {"recipe": "srcnn-916"}), "no recipe 'srcnn-916'"),
         (named(RUN | {"recipe": "srcnn-955"}), "do not fit the network of srcnn-955"),
     ],
-    ids=["no metadata", "foreign metadata", "no seed", "unknown recipe", "another network"],
+    ids=["no metadata", "foreign metadata", "no seed", "no scale", "unknown recipe", "another network"],
 )
 def test_foreign_safetensors_are_refused(about: dict[str, str] | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
@@ -261,3 +264,87 @@ def test_the_network_makes_a_grey_picture() -> None:
     picture = np.full((12, 15), 100, np.uint8)
     assert np.unique(replace(bicubic(3), network=Lighter()).image(picture)).tolist() == [126]  # 100 + 25.5, halves up
     assert np.unique(replace(bicubic(3), network=Lighter()).image(picture + 150)).tolist() == [255]
+
+
+# Networks that serve several scales.
+
+
+VDSR = models.recipe("vdsr-t91")
+
+
+def test_weights_for_several_scales_are_read_at_each(tmp_path: Path) -> None:
+    subject = weights.of_run(VDSR, None, 0, 1.0)
+    weights.save(VDSR.network(), tmp_path / "mine.safetensors", subject)
+    for scale in (2, 3, 4):
+        upscaler = load(tmp_path / "mine.safetensors", scale)
+        assert (upscaler.subject, upscaler.scale) == (subject, scale)
+    with pytest.raises(InputError, match="read for x5, but they were trained for x2, x3, x4"):
+        load(tmp_path / "mine.safetensors", 5)
+
+
+def test_a_network_for_several_scales_has_one_file() -> None:
+    assert {weights.shipped("vdsr-t91", scale).name for scale in (2, 3, 4)} == {"vdsr-t91.safetensors"}
+    assert weights.shipped("vdsr-t91-single", 3).name == "vdsr-t91-single_x3.safetensors"
+
+
+def test_one_without_weights_is_told_how_to_train_them() -> None:
+    with pytest.raises(InputError, match=r"srrepro train vdsr`\)"):
+        load("vdsr", 3)
+
+
+# Tiles.
+
+NETWORKS = {
+    "vdsr": VeryDeep(depth=4, filters=6),
+    "srcnn-915": ThreeLayers(kernels=(9, 1, 5), filters=(6, 4)),
+    "srcnn-955": ThreeLayers(kernels=(9, 5, 5), filters=(6, 4)),
+    "srcnn-915-notes": ThreeLayers(kernels=(9, 1, 5), filters=(6, 4), inference_padding="zeros"),
+}
+SIZES = {"one tile": 70 * 90, "four": 50 * 50, "many": 20 * 20, "a tile is one pixel": 17 * 17}
+
+
+class Counting(nn.Module):
+    """Notes how many pixels its network is given at a time."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.pixels = network, []
+        self.radius = network.radius
+
+    def forward(self, planes: Tensor) -> Tensor:
+        self.pixels.append(planes.numel())
+        return self.network(planes)
+
+
+@pytest.mark.parametrize("pixels", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_give_what_the_whole_image_gives(name: str, pixels: int) -> None:
+    torch.manual_seed(0)
+    network = Counting(NETWORKS[name]())
+    image = np.random.default_rng(0).random((70, 83), np.float32)
+    bytes_per_pixel = 2 * 4 * max(part.in_channels + part.out_channels for part in network.network.layers)
+    whole = Upscaler(SUBJECT, network, 3).luminance(image)
+    assert network.pixels == [image.size]
+    tiled = Upscaler(SUBJECT, network, 3, memory=pixels * bytes_per_pixel).luminance(image)
+    np.testing.assert_allclose(tiled, whole, atol=1e-6 * np.abs(whole).max())
+    assert max(network.pixels[1:]) <= max(pixels, image.size * (pixels >= image.size))
+    assert (len(network.pixels) == 2) == (pixels >= image.size)
+
+
+def test_a_network_that_sees_the_whole_image_is_never_tiled() -> None:
+    torch.manual_seed(0)
+    network = Counting(NotesNetwork(filters=3, hidden=1)())
+    image = np.random.default_rng(0).random((40, 50), np.float32)
+    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).luminance(image) for memory in (10**9, 1)]
+    assert network.pixels == [2000, 2000]
+    np.testing.assert_array_equal(*estimates)
+
+
+def test_memory_that_holds_no_tile_is_refused() -> None:
+    with pytest.raises(InputError, match=r"50×40 was to be computed in 0 MiB, but .*9×9 around it"):
+        Upscaler(SUBJECT, NETWORKS["vdsr"](), 3, memory=1000).luminance(np.zeros((40, 50), np.float32))
+
+
+def test_interpolation_needs_no_tiles() -> None:
+    image = np.random.default_rng(0).random((40, 50), np.float32)
+    np.testing.assert_array_equal(Upscaler(SUBJECT, nn.Identity(), 3, memory=4 * 100).luminance(image), image)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,8 +27,9 @@ from srrepro.evaluation import evaluate as evaluation
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.models.recipe import SGD, SOAP, Constant, NoAugmentation, Patches, Recipe, Training
 from srrepro.models.srcnn import ThreeLayers
-from srrepro.training import checkpoint, loop
-from srrepro.training.engine import Engine
+from srrepro.models.vdsr import ClipByRate, VeryDeep
+from srrepro.training import checkpoint, feed, loop
+from srrepro.training.engine import Engine, fastest_precision
 from srrepro.training.loop import Diverged, Run, State, Stopped, train
 
 BATCH, STEPS, LOG_POINTS = 8, 30, 5
@@ -62,19 +64,28 @@ def tiny(base: str) -> Recipe:
     )
 
 
-SOAP_RECIPE = tiny("srcnn-915-demo")
-SGD_RECIPE = tiny("srcnn-915")
-both_recipes = pytest.mark.parametrize("recipe", [SOAP_RECIPE, SGD_RECIPE], ids=["soap", "sgd"])
-
-
 def with_training(recipe: Recipe, **changes: Any) -> Recipe:
     assert recipe.training is not None
     return replace(recipe, training=replace(recipe.training, **changes))
 
 
-@pytest.fixture(autouse=True)
-def fewer_log_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "LOG_POINTS", LOG_POINTS)
+def tiny_vdsr() -> Recipe:
+    """Every decision of `vdsr-t91` but for the sizes: four layers, two scales in every batch."""
+    recipe = tiny("vdsr-t91")
+    return with_training(
+        replace(recipe, network=VeryDeep(depth=4, filters=5)),
+        patches=Patches(patch=11, stride=11, label=11),
+        scales=(2, 3),
+        clip=ClipByRate(theta=1e-3),
+    )
+
+
+SOAP_RECIPE = tiny("srcnn-915-demo")
+SGD_RECIPE = tiny("srcnn-915")
+VDSR_RECIPE = tiny_vdsr()
+SOAP_RUN, SGD_RUN = (Run(recipe=recipe, scale=3, log_points=LOG_POINTS) for recipe in (SOAP_RECIPE, SGD_RECIPE))
+VDSR_RUN = Run(recipe=VDSR_RECIPE, log_points=LOG_POINTS)
+both_recipes = pytest.mark.parametrize("recipe", [SOAP_RECIPE, SGD_RECIPE], ids=["soap", "sgd"])
 
 
 @pytest.fixture
@@ -149,7 +160,7 @@ def without_times(state: State) -> list[dict[str, Any]]:
 def test_a_seed_means_one_result(
     recipe: Recipe, folder: DataFolder, workplace: Callable[[], Path], unbroken: Unbroken
 ) -> None:
-    run = Run(recipe=recipe, scale=3)
+    run = Run(recipe=recipe, scale=3, log_points=LOG_POINTS)
     first, log = unbroken(run)
     torch.manual_seed(12345)  # nothing may hang on what ran before
     again, same_log = train(run, folder, workplace())
@@ -170,7 +181,7 @@ def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch
         return losses[-1]
 
     monkeypatch.setattr(Engine, "step", noted)
-    run = Run(recipe=SOAP_RECIPE, scale=3)
+    run = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS)
     network, state = train(run, folder, workplace())
 
     steps = [row["step"] for row in state.log]
@@ -192,15 +203,51 @@ def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch
     assert state.log[-1]["loss"] < state.log[0]["loss"]
 
     examples = list(evaluation.TestSet("tiny-test").examples(folder, 3))
-    measured = evaluation.mean_psnr(Upscaler(run.subject, network), examples)
+    measured = evaluation.mean_psnr(Upscaler(run.subject, network, 3), examples)
     assert state.log[-1]["tiny-test_psnr_db"] == measured
+
+
+def test_one_network_for_several_scales(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    run = VDSR_RUN
+    assert run.shape.scales == run.scales == (2, 3)
+    assert run.subject.scale is None
+    network, state = train(run, folder, workplace())
+    assert re.fullmatch(r"vdsr-t91_s0_[0-9a-f]{8}", run.name(folder))
+    columns = [f"{name}_x{scale}_psnr_db" for name in ("tiny-val", "tiny-test") for scale in (2, 3)]
+    assert list(state.log[-1]) == ["backprops", "step", "lr", "loss", *columns, "seconds", "samples_per_s"]
+    for scale in (2, 3):
+        examples = list(evaluation.TestSet("tiny-test").examples(folder, scale))
+        measured = evaluation.mean_psnr(Upscaler(run.subject, network, scale), examples)
+        assert state.log[-1][f"tiny-test_x{scale}_psnr_db"] == measured
+    assert state.log[-1]["loss"] < state.log[0]["loss"]
+
+
+def test_a_scale_is_given_where_one_is_needed_and_only_there() -> None:
+    with pytest.raises(InputError, match=r"but for which scale\?.* give --scale"):
+        Run(recipe=SGD_RECIPE)
+    with pytest.raises(InputError, match=r"for x3, but one network of it serves x2, x3: leave out --scale"):
+        Run(recipe=VDSR_RECIPE, scale=3)
+
+
+def test_streamed_patches_change_nothing(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = VDSR_RUN
+    whole, log = train(run, folder, workplace())
+    passes = []
+    stream = feed.stream_training
+    monkeypatch.setattr(feed, "stream_training", lambda *words: passes.append(words) or stream(*words))
+    streamed, same_log = train(replace(run, memory=20_000), folder, workplace())  # 33 patches
+    assert len(passes) > 2
+    assert same_weights(whole, streamed)
+    assert without_times(log) == without_times(same_log)
 
 
 def test_the_engine_is_given_the_patches_in_their_order(
     folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = with_training(SOAP_RECIPE, augmentation=NoAugmentation())
-    run = Run(recipe=recipe, scale=3, seed=4)
+    run = Run(recipe=recipe, scale=3, log_points=LOG_POINTS, seed=4)
     prepare_training(folder, run.shape)
     patches = read_training(folder, run.shape)
     epoch = len(patches.high) // BATCH
@@ -234,21 +281,24 @@ def test_augmentation_is_given_the_seed_and_the_step(
         return plain(self, inputs, labels, seed=seed, step=step)
 
     monkeypatch.setattr(NoAugmentation, "__call__", noted)
-    train(Run(recipe=SGD_RECIPE, scale=3, seed=6), folder, workplace())
+    train(Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS, seed=6), folder, workplace())
     assert given == [(6, step) for step in range(STEPS)]
 
 
 def test_a_budget_stretches_the_schedule(folder: DataFolder, workplace: Callable[[], Path]) -> None:
-    whole, half = Run(recipe=SOAP_RECIPE, scale=3), Run(recipe=SOAP_RECIPE, scale=3, budget=0.5)
+    whole, half = (
+        Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS),
+        Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=0.5),
+    )
     assert (half.steps, half.backprops) == (STEPS // 2, BATCH * STEPS // 2)
-    assert Run(recipe=SOAP_RECIPE, scale=3, budget=1e-9).steps == 1
+    assert Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=1e-9).steps == 1
     _, state = train(half, folder, workplace())
     assert state.step == STEPS // 2
     assert state.log[-1]["lr"] == pytest.approx(whole.training.schedule((STEPS - 2) / STEPS))
 
 
 def test_a_run_is_named_after_all_that_decides_it(folder: DataFolder, pretend: Callable[..., DataFolder]) -> None:
-    run = Run(recipe=SOAP_RECIPE, scale=3)
+    run = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS)
     prepare_training(folder, run.shape)
     other_rate = with_training(SOAP_RECIPE, schedule=Constant(lr=1e-3))
     names = [
@@ -277,7 +327,11 @@ def test_a_run_is_named_after_all_that_decides_it(folder: DataFolder, pretend: C
 
 def test_fewer_patches_than_a_batch_are_refused(folder: DataFolder, workplace: Callable[[], Path]) -> None:
     with pytest.raises(InputError, match="batches of 1000"):
-        train(Run(recipe=with_training(SGD_RECIPE, batch=1000, backprops=5000), scale=3), folder, workplace())
+        train(
+            Run(recipe=with_training(SGD_RECIPE, batch=1000, backprops=5000), scale=3, log_points=LOG_POINTS),
+            folder,
+            workplace(),
+        )
 
 
 @both_recipes
@@ -286,7 +340,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
 ) -> None:
     hopeless = with_training(recipe, schedule=Constant(lr=1e25))
     with pytest.raises(Diverged, match=f"{recipe.name} x3 is no longer a number at step "):
-        train(Run(recipe=hopeless, scale=3), folder, workplace())
+        train(Run(recipe=hopeless, scale=3, log_points=LOG_POINTS), folder, workplace())
 
 
 # Stopping and going on.
@@ -296,19 +350,18 @@ def stop_by(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
-@both_recipes
+@pytest.mark.parametrize("run", [SOAP_RUN, SGD_RUN, VDSR_RUN], ids=["soap", "sgd", "vdsr"])
 @pytest.mark.parametrize(
     "step", [7, 10, 18], ids=["between log points", "where epoch and bases change", "at a log point"]
 )
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
-    recipe: Recipe,
+    run: Run,
     step: int,
     folder: DataFolder,
     workplace: Callable[[], Path],
     at_step: Callable[..., None],
     unbroken: Unbroken,
 ) -> None:
-    run = Run(recipe=recipe, scale=3)
     expected, whole = unbroken(run)
 
     place, handlers = workplace(), [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -326,7 +379,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
 def test_a_run_may_be_stopped_again_and_again(
     folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None], unbroken: Unbroken
 ) -> None:
-    run = Run(recipe=SOAP_RECIPE, scale=3)
+    run = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS)
     expected, whole = unbroken(run)
     place = workplace()
     for step, number in ((3, signal.SIGINT), (1, signal.SIGTERM), (11, signal.SIGINT)):
@@ -339,7 +392,7 @@ def test_a_run_may_be_stopped_again_and_again(
 
 
 def test_a_finished_run_only_gives_its_result_again(folder: DataFolder, workplace: Callable[[], Path]) -> None:
-    run, place = Run(recipe=SGD_RECIPE, scale=3), workplace()
+    run, place = Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS), workplace()
     first, state = train(run, folder, place)
     again, same = train(run, folder, place)
     assert same_weights(first, again)
@@ -349,7 +402,7 @@ def test_a_finished_run_only_gives_its_result_again(folder: DataFolder, workplac
 def test_checkpoints_in_between_change_nothing(
     folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, unbroken: Unbroken
 ) -> None:
-    run = Run(recipe=SOAP_RECIPE, scale=3)
+    run = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS)
     seldom, expected = unbroken(run)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     often, state = train(run, folder, workplace())
@@ -368,7 +421,7 @@ from test_loop import LOG_POINTS, SOAP_RECIPE
 
 rows = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
 registry.registry = lambda: tuple(registry.File(**{**row, "sets": tuple(row["sets"])}) for row in rows)
-loop.SECONDS_BETWEEN_CHECKPOINTS, loop.LOG_POINTS = 0.0, LOG_POINTS
+loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 step, taken = Engine.step, 0
 
 def die_at_12(self, inputs, high, *, lr):
@@ -380,14 +433,14 @@ def die_at_12(self, inputs, high, *, lr):
 
 Engine.step = die_at_12
 root, workplace, mirror = map(Path, sys.argv[3:])
-loop.train(loop.Run(recipe=SOAP_RECIPE, scale=3), registry.DataFolder(root, mirror), workplace)
+loop.train(loop.Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS), registry.DataFolder(root, mirror), workplace)
 """
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     folder: DataFolder, workplace: Callable[[], Path], tmp_path: Path, unbroken: Unbroken
 ) -> None:
-    run, place = Run(recipe=SOAP_RECIPE, scale=3), workplace()
+    run, place = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS), workplace()
     expected, whole = unbroken(run)
     rows = tmp_path / "registry.json"
     rows.write_text(json.dumps([asdict(file) for file in registry.registry()]), encoding="utf-8")
@@ -416,7 +469,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
 def test_a_damaged_checkpoint_is_named(
     damage: Callable[[bytes], bytes], folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
 ) -> None:
-    run, place = Run(recipe=SGD_RECIPE, scale=3), workplace()
+    run, place = Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS), workplace()
     at_step(5, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
         train(run, folder, place)
@@ -518,6 +571,82 @@ def test_the_engine_takes_the_rate_of_every_step() -> None:
         moved.append((network.layers[0].weight - before).norm().item())
     assert moved[0] == 0
     assert moved[2] == pytest.approx(2 * moved[1], rel=0.05)
+
+
+def test_gradients_are_clipped_before_the_optimiser_sees_them() -> None:
+    """The plain step: clip what the loss gives, then decay and momentum."""
+    torch.manual_seed(0)
+    training: Training = VDSR_RECIPE.training
+    network = VDSR_RECIPE.network().train()
+    training.init(network)
+    weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    velocity = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    engine = Engine(network, training, device="cpu", precision="float32")
+    clipped = []
+    for lr in (0.1, 0.01):
+        inputs, high = torch.rand(6, 1, 11, 11), torch.rand(6, 1, 11, 11)
+        parameters = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
+        loss = (torch.func.functional_call(network, parameters, inputs) - high).square().sum() / (2 * len(inputs))
+        gradients = torch.autograd.grad(loss, list(parameters.values()))
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            bound = 1e-3 / lr
+            clipped.append((gradient.abs() > bound).float().mean().item())
+            velocity[name] = 0.9 * velocity[name] + gradient.clamp(-bound, bound) + 1e-4 * weight
+            weights[name] = weight - lr * velocity[name]
+        assert engine.step(inputs, high, lr=lr).item() == pytest.approx(loss.item(), rel=1e-5)
+    assert 0.05 < sum(clipped) / len(clipped) < 0.99, "some elements should be clipped, and some not"
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter.detach(), weights[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("shares", [2, 3])
+def test_threads_share_a_batch(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one alone, to float rounding; and the same every time, whichever thread is ready first."""
+    training = replace(VDSR_RECIPE.training, batch=32 * shares)
+    torch.manual_seed(0)
+    batch = torch.rand(32 * shares, 1, 11, 11), torch.rand(32 * shares, 1, 11, 11)
+    start = VDSR_RECIPE.network()
+    training.init(start)
+
+    def trained(threads: int) -> tuple[float, dict[str, Tensor]]:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        network = VDSR_RECIPE.network().train()
+        network.load_state_dict(start.state_dict())
+        engine = Engine(network, training, device="cpu", precision="float32")
+        assert engine.shares == threads
+        loss = [engine.step(*batch, lr=0.1).item() for _ in range(3)][-1]
+        return loss, network.state_dict()
+
+    loss, alone = trained(1)
+    shared_loss, shared = trained(shares)
+    again_loss, again = trained(shares)
+    assert shared_loss == again_loss == pytest.approx(loss, rel=1e-5)
+    for name, expected in alone.items():
+        assert torch.equal(shared[name], again[name])
+        torch.testing.assert_close(shared[name], expected, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_small_batches_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    shares = {
+        batch: Engine(
+            VDSR_RECIPE.network(), replace(VDSR_RECIPE.training, batch=batch), device="cpu", precision="float32"
+        ).shares
+        for batch in (1, 32, 63, 64, 128)
+    }
+    assert shares == {1: 1, 32: 1, 63: 1, 64: 2, 128: 4}
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True, "amx_bf16": False}, "bfloat16"), ({}, "float32")],
+    ids=["matrix unit", "vector unit", "neither"],
+)
+def test_the_fastest_precision_is_the_processors(
+    able: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert fastest_precision("cpu") == expected
 
 
 def test_bfloat16_is_for_the_forward_pass_only() -> None:

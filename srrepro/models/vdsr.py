@@ -1,0 +1,314 @@
+"""Jiwon Kim, Jung Kwon Lee, Kyoung Mu Lee: "Accurate Image Super-Resolution Using Very Deep Convolutional Networks",
+CVPR 2016, arXiv 1511.04587.
+
+Differs from the paper in nothing known; what it leaves open (the clipping bound, the length of the run on 291 images)
+is marked `# ours:`. Results: results/tables.md.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from srrepro.models.recipe import (
+    SGD,
+    AuthorsWeights,
+    EuclideanLoss,
+    HeInit,
+    MeanSquaredError,
+    NewOrder,
+    NoAugmentation,
+    OneRate,
+    OwnInit,
+    Patches,
+    Recipe,
+    Steps,
+    Training,
+    TurnAndFlip,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VeryDeep:
+    """`depth` layers of `filters` filters, and the input added to their output (paper: Proposed Network)."""
+
+    depth: int = 20  # paper: Training Parameters
+    filters: int = 64  # paper: Proposed Network, "64 filters of the size 3 × 3 × 64"
+    kernel: int = 3  # paper: Proposed Network
+    residual: bool = True  # paper: Residual-Learning
+
+    def __call__(self) -> "VDSR":
+        return VDSR(self)
+
+
+class VDSR(nn.Module):
+    """Takes and gives luminance of about 0 to 1, of one size: every layer pads with zeros, in training as in use.
+
+    `radius` is how far, in pixels, an input pixel reaches.
+    """
+
+    def __init__(self, shape: VeryDeep) -> None:
+        super().__init__()
+        self.shape = shape
+        self.radius = shape.depth * (shape.kernel // 2)
+        planes = [1, *[shape.filters] * (shape.depth - 1), 1]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(planes[i], planes[i + 1], shape.kernel, padding=shape.kernel // 2) for i in range(shape.depth)
+        )
+
+    def forward(self, interpolated: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+        hidden = interpolated
+        for layer in self.layers[:-1]:
+            hidden = relu(layer(hidden), inplace=True)
+        details: Tensor = self.layers[-1](hidden)
+        return interpolated + details if self.shape.residual else details
+
+
+@dataclass(frozen=True)
+class ClipByRate:
+    """Every element of the gradients to ±theta / lr, so that no step moves a weight by more than theta before momentum.
+
+    Paper: Training, "Adjustable Gradient Clipping". While the learning rate falls, the bound rises.
+    """
+
+    theta: float
+
+    def __call__(self, gradients: list[Tensor], lr: float) -> None:
+        bound = self.theta / lr
+        for gradient in gradients:
+            gradient.clamp_(-bound, bound)
+
+
+@dataclass(frozen=True)
+class ClipByNorm:
+    """All gradients together to a Euclidean norm of theta / lr: what public codes do, and the paper does not."""
+
+    theta: float
+
+    def __call__(self, gradients: list[Tensor], lr: float) -> None:
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        for gradient in gradients:
+            gradient.mul_((self.theta / lr / norm).clamp(max=1.0))
+
+
+@dataclass(frozen=True)
+class NotesNetwork:
+    """The practice notes' version: one convolution without bias, twenty more layers, one for the output, 22 in all."""
+
+    filters: int = 64  # ours: as in the practice notes
+    kernel: int = 3  # ours: as in the practice notes
+    hidden: int = 20  # ours: as in the practice notes
+
+    def __call__(self) -> "NotesVDSR":
+        return NotesVDSR(self)
+
+
+class NotesVDSR(nn.Module):
+    """As `VDSR`, but the mean of every output image is subtracted from it, so that no tile can be computed alone.
+
+    The notes add the residual in the loss; adding it here is the same mathematics, and gives an image to measure.
+    """
+
+    radius = None
+
+    def __init__(self, shape: NotesNetwork) -> None:
+        super().__init__()
+        filters, kernel = shape.filters, shape.kernel
+        self.layers = nn.ModuleList(
+            [
+                nn.Conv2d(1, filters, kernel, padding=kernel // 2, bias=False),
+                *(nn.Conv2d(filters, filters, kernel, padding=kernel // 2) for _ in range(shape.hidden)),
+                nn.Conv2d(filters, 1, kernel, padding=kernel // 2),
+            ]
+        )
+
+    def forward(self, interpolated: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+        hidden = interpolated
+        for layer in self.layers[:-1]:
+            hidden = relu(layer(hidden), inplace=True)
+        details: Tensor = self.layers[-1](hidden)
+        return interpolated + details - details.mean((1, 2, 3), keepdim=True)
+
+
+ON_T91 = Training(
+    set="T91",  # paper: Datasets for Training and Testing, the 91 images in all comparisons of settings
+    validation="val20",  # ours: 20 images of BSDS200, none of them in T91
+    logged=("Set5",),  # paper: Understanding Properties, the set of its curves and tables
+    patches=Patches(
+        patch=41,  # paper: Multi-Scale, patches of the size of the receptive field
+        stride=41,  # paper: Multi-Scale, "with no overlap"
+        label=41,  # paper: Proposed Network, zero padding keeps the size
+    ),
+    scales=(2, 3, 4),  # paper: Multi-Scale, sub-images of different scales in the same batch
+    init=HeInit(),  # paper: Training Parameters
+    loss=EuclideanLoss(),  # paper: Training, 1/2 ||y - f(x)||^2 averaged over the training set
+    optimiser=SGD(
+        momentum=0.9,  # paper: Training Parameters
+        weight_decay=1e-4,  # paper: Training Parameters
+    ),
+    schedule=Steps(
+        lr=0.1,  # paper: Training Parameters
+        factor=0.1,  # paper: Training Parameters, "decreased by a factor of 10 every 20 epochs"
+        after=(0.25, 0.5, 0.75),  # paper: Training Parameters, after 20, 40 and 60 of 80 epochs
+    ),
+    clip=ClipByRate(theta=1e-4),  # ours: not published; chosen on val20, see docs/vdsr-clipping.md
+    rates=OneRate(),  # paper: Training Parameters name one rate
+    order=NewOrder(),  # ours: MatConvNet, which the authors used, shuffles every epoch
+    augmentation=NoAugmentation(),  # ours: 9,960 batches are 80 epochs of T91 only without any
+    batch=64,  # paper: Training Parameters
+    backprops=9_960 * 64,  # paper: Training Parameters, "all experiments over 80 epochs (9960 iterations ...)"
+)
+
+VDSR_T91 = Recipe(
+    name="vdsr-t91",
+    model="VDSR",
+    network=VeryDeep(),
+    training=ON_T91,
+    of_the_paper=True,
+)
+
+VDSR_291 = replace(
+    VDSR_T91,
+    name="vdsr",
+    training=replace(
+        ON_T91,
+        set="291",  # paper: Datasets for Training and Testing
+        validation="val20",  # ours: its images are among the 291, so it is only watched; nothing is chosen on it here
+        augmentation=TurnAndFlip(),  # paper: Datasets for Training and Testing, "rotation or flip"
+        backprops=67_680 * 64,  # ours: 80 epochs, the paper's, of the 54,192 patches; it gives no number for 291 images
+    ),
+)
+
+VDSR_T91_SINGLE = replace(
+    VDSR_T91,
+    name="vdsr-t91-single",
+    model="VDSR-single",
+    training=replace(
+        ON_T91,
+        scales=None,  # paper: Single Model for Multiple Scales, one network for each scale
+    ),
+)
+
+# The paper's first table: depth 10, one scale; patches again of the size of the receptive field.
+VDSR_10_RESIDUAL = replace(
+    VDSR_T91_SINGLE,
+    name="vdsr-10-residual",
+    model="VDSR-10-residual",
+    network=VeryDeep(
+        depth=10,  # paper: Residual-Learning, "the number of weight layers is 10"
+    ),
+    training=replace(
+        ON_T91,
+        scales=None,  # paper: Residual-Learning, "scale factor 2"
+        patches=Patches(
+            patch=21,  # paper: Multi-Scale, patches of the size of the receptive field
+            stride=21,  # paper: Multi-Scale, "with no overlap"
+            label=21,  # paper: Proposed Network, zero padding keeps the size
+        ),
+    ),
+)
+
+VDSR_10_PLAIN = replace(
+    VDSR_10_RESIDUAL,
+    name="vdsr-10-plain",
+    model="VDSR-10-plain",
+    network=VeryDeep(
+        depth=10,  # paper: Residual-Learning
+        residual=False,  # paper: Residual-Learning, "the standard network"
+    ),
+)
+
+# Several public codes bound the norm of all gradients together instead.
+VDSR_T91_NORM = replace(
+    VDSR_T91,
+    name="vdsr-t91-norm",
+    training=replace(
+        ON_T91,
+        clip=ClipByNorm(theta=1e-2),  # ours: public codes use 0.01 / lr
+    ),
+    of_the_paper=False,  # ours: the paper bounds every element
+)
+
+# The practice notes' version; what they leave open is as in vdsr-t91.
+VDSR_NOTES = replace(
+    VDSR_T91,
+    name="vdsr-notes",
+    network=NotesNetwork(),
+    training=replace(
+        ON_T91,
+        init=OwnInit(),  # ours: as in the practice notes, PyTorch's default
+        loss=MeanSquaredError(),  # ours: as in the practice notes
+        clip=None,  # ours: the practice notes name no clipping
+        set="T91",  # ours: the practice notes leave it open
+        schedule=Steps(
+            lr=0.1,  # ours: the practice notes say "in steps" and leave the numbers open
+            factor=0.1,  # ours: left open
+            after=(0.25, 0.5, 0.75),  # ours: left open
+        ),
+        optimiser=SGD(
+            momentum=0.9,  # ours: the practice notes say "momentum"
+            weight_decay=1e-4,  # ours: left open
+        ),
+        batch=64,  # ours: left open
+        backprops=9_960 * 64,  # ours: left open
+    ),
+    of_the_paper=False,  # ours: the practice notes' own network and loss
+)
+
+RECIPES = (
+    VDSR_T91,
+    VDSR_291,
+    VDSR_T91_SINGLE,
+    VDSR_10_RESIDUAL,
+    VDSR_10_PLAIN,
+    VDSR_T91_NORM,
+    VDSR_NOTES,
+)
+
+
+def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
+    """Put the authors' weights, as MATLAB saved them, into a network of the same layers.
+
+    Raises
+    ------
+    ValueError : the arrays are not those of such a network.
+    """
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    try:
+        weights, biases = (list(arrays["model"][field][0, 0].ravel()) for field in ("weight", "bias"))
+    except (KeyError, ValueError, IndexError) as error:
+        msg = f"no `model` with `weight` and `bias` among {sorted(arrays)}"
+        raise ValueError(msg) from error
+    if len(weights) != len(layers) or len(biases) != len(layers):
+        msg = f"`model` has {len(weights)} layers, not {len(layers)}"
+        raise ValueError(msg)
+    for number, (layer, weight, bias) in enumerate(zip(layers, weights, biases, strict=True), start=1):
+        # MATLAB: rows, columns, planes, filters; its last sides of one are dropped.
+        filters = np.asarray(weight, np.float32)
+        filters = filters.reshape(filters.shape + (1,) * (4 - filters.ndim)).transpose(3, 2, 0, 1)
+        if filters.shape != layer.weight.shape or np.size(bias) != len(layer.weight):
+            msg = f"layer {number} holds filters of {filters.shape}, not {tuple(layer.weight.shape)}"
+            raise ValueError(msg)
+        layer.load_state_dict(
+            {
+                "weight": torch.from_numpy(np.ascontiguousarray(filters)),
+                "bias": torch.from_numpy(np.asarray(bias, np.float32).reshape(-1)),
+            }
+        )
+
+
+AUTHORS = (
+    AuthorsWeights(
+        name="vdsr-authors",
+        model=VDSR_291.model,
+        network=VDSR_291.network,
+        training_set="291",
+        set="weights-vdsr",
+        files=dict.fromkeys((2, 3, 4), "VDSR_Official.mat"),
+        load=load_authors,
+    ),
+)
