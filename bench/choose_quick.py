@@ -1,9 +1,10 @@
-"""How `srcnn-915-quick` was chosen: one change at a time from the recipe, judged on val20, never on a test set.
+"""How the quick recipes were chosen: one change at a time, judged on val20, never on a test set.
 
-    python bench/choose_quick.py --data datasets results/choices/srcnn-915-quick.csv
+    python bench/choose_quick.py srcnn-915-quick results/choices/srcnn-915-quick.csv
+    python bench/choose_quick.py vdsr-t91-quick results/choices/vdsr-t91-quick.csv
 
-Every variant trains at x3 with seed 0 for half of the recipe's backprops. Rows are written as they come; variants that
-the file holds already are skipped. Docs: docs/srcnn-quick.md.
+Every variant trains with seed 0 (SRCNN at x3) for a part of the recipe's backprops. Rows are written as they come;
+variants that the file holds already are skipped. Docs: docs/srcnn-quick.md, docs/vdsr-t91.md.
 """
 
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ class Adam:
         return torch.optim.Adam(groups, lr=1.0)
 
 
-def variants(quick: Training, paper: Training) -> dict[str, Training]:
+def of_srcnn(quick: Training, paper: Training) -> dict[str, Training]:
     """What is compared, by what differs from the recipe."""
     adam: Any = Adam()
     return {
@@ -54,31 +55,57 @@ def variants(quick: Training, paper: Training) -> dict[str, Training]:
     }
 
 
-def measured(name: str, recipe: Recipe, folder: DataFolder) -> dict[str, Any]:
-    run = Run(recipe=recipe, scale=3, budget=0.5)
-    row: dict[str, Any] = {"variant": name, "backprops": run.backprops}
+def of_vdsr(quick: Training, paper: Training) -> dict[str, Training]:
+    """As `of_srcnn`, without a test set in the log: a look at one takes as long as twenty steps."""
+    adam: Any = Adam()
+    quick = replace(quick, logged=())
+    return {
+        "the recipe": quick,
+        "Adam, peak 5e-4": replace(quick, optimiser=adam, schedule=Cosine(peak=5e-4, warmup=0.02)),
+        "peak 3e-4": replace(quick, schedule=Cosine(peak=3e-4, warmup=0.02)),
+        "peak 3e-3": replace(quick, schedule=Cosine(peak=3e-3, warmup=0.02)),
+        "batch 8": replace(quick, batch=8),
+        "batch 32": replace(quick, batch=32),
+        "as the paper, but for the backprops": replace(paper, logged=(), backprops=quick.backprops),
+    }
+
+
+# Variants, the part of the backprops that they get, and the scale.
+COMPARED = {
+    "srcnn-915-quick": (of_srcnn, "srcnn-915", 0.5, 3),
+    "vdsr-t91-quick": (of_vdsr, "vdsr-t91", 0.1, None),
+}
+
+
+def measured(recipe: Recipe, budget: float, scale: int | None, folder: DataFolder) -> dict[str, Any]:
+    run = Run(recipe=recipe, scale=scale, budget=budget, log_points=5)
+    row: dict[str, Any] = {"backprops": run.backprops}
     try:
         with TemporaryDirectory() as workplace:
             _, state = train(run, folder, Path(workplace))
     except Diverged:
         return row
     last = state.log[-1]
-    row |= {"val20_psnr_db": last["val20_psnr_db"], "Set5_psnr_db_logged_only": last["Set5_psnr_db"]}
+    row |= {column: last[column] for column in last if column.startswith("val20")}
+    row |= {f"{column}_logged_only": last[column] for column in last if column.startswith("Set5")}
     return row | {"seconds": last["seconds"], "threads": torch.get_num_threads(), "machine": machine(run.device)}
 
 
 @click.command()
+@click.argument("name", metavar="RECIPE", type=click.Choice(list(COMPARED)))
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
 @click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
-def main(table: Path, data: Path, mirror: Path | None) -> None:
-    quick, paper = models.recipe("srcnn-915-quick"), models.recipe("srcnn-915")
+def main(name: str, table: Path, data: Path, mirror: Path | None) -> None:
+    variants, paper, budget, scale = COMPARED[name]
+    quick, published = models.recipe(name), models.recipe(paper).training
     assert quick.training is not None
-    assert paper.training is not None
-    rows = pd.read_csv(table).to_dict("records") if table.exists() else []
-    for name, training in variants(quick.training, paper.training).items():
-        if name not in {row["variant"] for row in rows}:
-            rows.append(measured(name, replace(quick, training=training), DataFolder(data, mirror)))
+    assert published is not None
+    rows: list[Any] = pd.read_csv(table).to_dict("records") if table.exists() else []
+    for variant, training in variants(quick.training, published).items():
+        if variant not in {row["variant"] for row in rows}:
+            row = measured(replace(quick, training=training), budget, scale, DataFolder(data, mirror))
+            rows.append({"variant": variant} | row)
             table.parent.mkdir(parents=True, exist_ok=True)
             pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")
 

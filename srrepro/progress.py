@@ -19,6 +19,7 @@ from rich.text import Text
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LINES_OF_A_RUN = 300.0
 
 
 def say(text: str) -> None:
@@ -26,8 +27,8 @@ def say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
-def track(items: Iterable[T], what: str, *, total: int) -> Iterator[T]:
-    """Yield `items` while showing how many of `total` are done."""
+def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+    """Yield `items` while showing how many are done, and of how many if that is known."""
     with bar() as progress:
         task = progress.add_task(what, total=total)
         due = monotonic() + _SECONDS_BETWEEN_LINES
@@ -35,7 +36,7 @@ def track(items: Iterable[T], what: str, *, total: int) -> Iterator[T]:
             yield item
             progress.update(task, completed=done)
             if not console.is_terminal and monotonic() > due:
-                say(f"{what}: {done} of {total}")
+                say(f"{what}: {done}" + (f" of {total}" if total else ""))
                 due = monotonic() + _SECONDS_BETWEEN_LINES
 
 
@@ -58,10 +59,11 @@ class _Speed(ProgressColumn):
 
 
 class Meter:
-    """Progress of a training run: a bar with samples per second and the time left, or a line at each log point."""
+    """Progress of a training run: a bar with samples per second and the time left; elsewhere lines."""
 
     def __init__(self, what: str, total: int, *, done: int) -> None:
-        self._what, self._total = what, total
+        self._what, self._total, self._done = what, total, done
+        self._due = monotonic() + _SECONDS_BETWEEN_LINES_OF_A_RUN
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -83,6 +85,9 @@ class Meter:
 
     def advance(self, samples: int) -> None:
         self._bar.advance(self._task, samples)
+        self._done += samples
+        if not console.is_terminal and monotonic() > self._due:
+            self._say(f"{self._what}: {self._done:,} of {self._total:,} backprops")
 
     def report(self, row: dict[str, float]) -> None:
         """One line for a row of the log."""
@@ -90,7 +95,11 @@ class Meter:
             f"{key.removesuffix('_psnr_db')} {value:.3f} dB" for key, value in row.items() if "psnr" in key
         )
         left = (self._total - row["backprops"]) / row["samples_per_s"]
-        say(
+        self._say(
             f"{self._what}: {row['backprops']:,.0f} of {self._total:,} backprops  {psnr}  "
             f"{row['samples_per_s']:,.0f} samples/s  {left:,.0f} s left"
         )
+
+    def _say(self, text: str) -> None:
+        say(text)
+        self._due = monotonic() + _SECONDS_BETWEEN_LINES_OF_A_RUN

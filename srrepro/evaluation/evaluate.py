@@ -12,6 +12,7 @@ from srrepro.evaluation import protocol
 from srrepro.evaluation.metrics import psnr
 from srrepro.evaluation.protocol import judge, quantise, smallest_side
 from srrepro.evaluation.upscale import Upscaler
+from srrepro.progress import track
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> l
     InputError : an image is too small to be measured.
     """
     scores = []
-    for name, planes in examples:
+    for name, planes in track(examples, f"measuring {upscaler.subject.name} x{upscaler.scale} on {dataset}"):
         _check_size(f"{dataset}/{name}", planes, upscaler.scale)
         ours = judge(upscaler.luminance(planes.interpolated), planes.reference, scale=upscaler.scale)
         bicubic = judge(planes.interpolated, planes.reference, scale=upscaler.scale)

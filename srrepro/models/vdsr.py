@@ -16,7 +16,9 @@ from torch.nn.functional import relu
 
 from srrepro.models.recipe import (
     SGD,
+    SOAP,
     AuthorsWeights,
+    Cosine,
     EuclideanLoss,
     HeInit,
     MeanSquaredError,
@@ -233,6 +235,29 @@ VDSR_T91_NORM = replace(
     of_the_paper=False,  # ours: the paper bounds every element
 )
 
+# The paper's network, data and loss; the rest was chosen on val20 to reach its quality soonest on two CPU cores.
+VDSR_T91_QUICK = replace(
+    VDSR_T91,
+    name="vdsr-t91-quick",
+    training=replace(
+        ON_T91,
+        optimiser=SOAP(
+            momentum=0.95,  # ours: as in srcnn-915-quick
+            memory=0.99,  # ours: as in srcnn-915-quick
+            refresh=10,  # ours: as in srcnn-915-quick
+        ),
+        schedule=Cosine(
+            peak=1e-3,  # ours: see docs/vdsr-t91.md
+            warmup=0.02,  # ours: as in srcnn-915-quick
+        ),
+        clip=None,  # ours: SOAP scales every gradient itself
+        augmentation=TurnAndFlip(),  # ours: T91 is small
+        batch=16,  # ours: see docs/vdsr-t91.md
+        backprops=160_000,  # ours: some hours on two cores; see docs/vdsr-t91.md
+    ),
+    of_the_paper=False,  # ours: only network, patches and loss are the paper's
+)
+
 # The practice notes' version; what they leave open is as in vdsr-t91.
 VDSR_NOTES = replace(
     VDSR_T91,
@@ -266,6 +291,7 @@ RECIPES = (
     VDSR_10_RESIDUAL,
     VDSR_10_PLAIN,
     VDSR_T91_NORM,
+    VDSR_T91_QUICK,
     VDSR_NOTES,
 )
 

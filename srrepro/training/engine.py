@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from srrepro.models.recipe import Training
 
 Precision = Literal["float32", "bfloat16"]
-LEAST_SHARE = 32
-"""Patches: with fewer, starting the operations costs a thread more than it gains."""
+LEAST_SHARE = 4_000_000_000
+"""Multiply-adds of one pass: with less work, starting the operations costs a thread more than it gains."""
 
 
 def fastest_precision(device: str) -> Precision:
@@ -38,7 +38,8 @@ class Engine:
         self.device = device
         self.precision = precision
         threads = torch.get_num_threads()
-        self.shares = max(1, min(threads, training.batch // LEAST_SHARE)) if device == "cpu" else 1
+        work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
+        self.shares = max(1, min(threads, training.batch, work // LEAST_SHARE)) if device == "cpu" else 1
         if self.shares > 1:
             self.pool = ThreadPoolExecutor(
                 self.shares, "share", initializer=torch.set_num_threads, initargs=(threads // self.shares,)

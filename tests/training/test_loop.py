@@ -28,7 +28,7 @@ from srrepro.evaluation.upscale import Upscaler
 from srrepro.models.recipe import SGD, SOAP, Constant, NoAugmentation, Patches, Recipe, Training
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
-from srrepro.training import checkpoint, feed, loop
+from srrepro.training import checkpoint, engine, feed, loop
 from srrepro.training.engine import Engine, fastest_precision
 from srrepro.training.loop import Diverged, Run, State, Stopped, train
 
@@ -602,9 +602,10 @@ def test_gradients_are_clipped_before_the_optimiser_sees_them() -> None:
 @pytest.mark.parametrize("shares", [2, 3])
 def test_threads_share_a_batch(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one alone, to float rounding; and the same every time, whichever thread is ready first."""
-    training = replace(VDSR_RECIPE.training, batch=32 * shares)
+    monkeypatch.setattr(engine, "LEAST_SHARE", 1)
+    training = replace(VDSR_RECIPE.training, batch=7)  # shares need not be alike
     torch.manual_seed(0)
-    batch = torch.rand(32 * shares, 1, 11, 11), torch.rand(32 * shares, 1, 11, 11)
+    batch = torch.rand(7, 1, 11, 11), torch.rand(7, 1, 11, 11)
     start = VDSR_RECIPE.network()
     training.init(start)
 
@@ -612,9 +613,9 @@ def test_threads_share_a_batch(shares: int, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         network = VDSR_RECIPE.network().train()
         network.load_state_dict(start.state_dict())
-        engine = Engine(network, training, device="cpu", precision="float32")
-        assert engine.shares == threads
-        loss = [engine.step(*batch, lr=0.1).item() for _ in range(3)][-1]
+        sharing = Engine(network, training, device="cpu", precision="float32")
+        assert sharing.shares == threads
+        loss = [sharing.step(*batch, lr=0.1).item() for _ in range(3)][-1]
         return loss, network.state_dict()
 
     loss, alone = trained(1)
@@ -626,15 +627,17 @@ def test_threads_share_a_batch(shares: int, monkeypatch: pytest.MonkeyPatch) -> 
         torch.testing.assert_close(shared[name], expected, atol=1e-6, rtol=1e-4, msg=name)
 
 
-def test_small_batches_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    shares = {
-        batch: Engine(
-            VDSR_RECIPE.network(), replace(VDSR_RECIPE.training, batch=batch), device="cpu", precision="float32"
-        ).shares
-        for batch in (1, 32, 63, 64, 128)
-    }
-    assert shares == {1: 1, 32: 1, 63: 1, 64: 2, 128: 4}
+@pytest.mark.parametrize(
+    ("name", "threads", "shares"),
+    [("srcnn-915-quick", 64, 1), ("srcnn-955", 64, 1), ("vdsr-t91", 1, 1), ("vdsr-t91", 2, 2), ("vdsr-t91", 64, 17)],
+)
+def test_only_batches_of_much_work_are_shared(
+    name: str, threads: int, shares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    recipe = models.recipe(name)
+    assert recipe.training is not None
+    assert Engine(recipe.network(), recipe.training, device="cpu", precision="float32").shares == shares
 
 
 @pytest.mark.parametrize(

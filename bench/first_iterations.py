@@ -1,0 +1,73 @@
+"""How a recipe begins: its first iterations, at the rates that its whole run would have, measured twenty times.
+
+    python bench/first_iterations.py vdsr-notes --iterations 1500 --set Set5 results/choices/vdsr-notes.csv
+
+A `--budget` would stretch the schedule; this leaves it as it is and stops early. Rows go into the table in place of
+those of the same recipe and precision; a run that was interrupted goes on. Nothing is chosen on what is measured here.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import pandas as pd
+import torch
+
+from srrepro import models
+from srrepro.data.registry import DataFolder
+from srrepro.models.recipe import Constant, Cosine, Recipe, Steps
+from srrepro.reporting.provenance import machine
+from srrepro.training.engine import Precision
+from srrepro.training.loop import Run, train
+
+
+@dataclass(frozen=True)
+class BeginningOf:
+    """The first `share` (0 to 1) of a schedule."""
+
+    schedule: Constant | Steps | Cosine
+    share: float
+
+    def __call__(self, fraction: float) -> float:
+        return self.schedule(fraction * self.share)
+
+
+def beginning(recipe: Recipe, iterations: int, watched: str) -> Recipe:
+    training = recipe.training
+    assert training is not None
+    backprops = iterations * training.batch
+    schedule: Any = BeginningOf(training.schedule, backprops / training.backprops)
+    return replace(
+        recipe,
+        training=replace(training, schedule=schedule, backprops=backprops, validation=watched, logged=()),
+    )
+
+
+@click.command()
+@click.argument("name", metavar="RECIPE")
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--iterations", type=click.IntRange(min=1), default=1500, show_default=True)
+@click.option("--set", "watched", default="Set5", show_default=True)
+@click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
+@click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
+def main(
+    name: str, table: Path, iterations: int, watched: str, precision: Precision, data: Path, mirror: Path | None
+) -> None:
+    run = Run(recipe=beginning(models.recipe(name), iterations, watched), precision=precision)
+    workplace = Path("results/.running") / f"first-{iterations}-of-{name}-{precision}"
+    workplace.mkdir(parents=True, exist_ok=True)
+    _, state = train(run, DataFolder(data, mirror), workplace)
+    about = {"recipe": name, "precision": precision}
+    where = {"threads": torch.get_num_threads(), "machine": machine(run.device)}
+    rows = pd.DataFrame([about | row | where for row in state.log])
+    if table.exists():
+        before = pd.read_csv(table)
+        rows = pd.concat([before[(before["recipe"] != name) | (before["precision"] != precision)], rows])
+    table.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(table, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
