@@ -2,9 +2,9 @@
 
     python bench/choose_theta.py --data datasets results/choices
 
-Writes `vdsr-theta.csv`, one row a variant: what val20 reads at the end, the mean share of clipped gradient elements and
-the last norm; and `vdsr-theta-gradients.csv`, the norm and clipped share of each layer's weights during the run. Rows
-are written as they come; variants that the first file holds are skipped. Docs: docs/vdsr-clipping.md.
+Writes `vdsr-theta.csv`, one row a variant: what val20 reads at the end, the mean share of changed gradient elements and
+the norm of the last gradients before clipping; and `vdsr-theta-gradients.csv`, the same for each layer's weights during
+the run. Rows are written as they come; variants that the first file holds are skipped. Docs: docs/vdsr-clipping.md.
 """
 
 from dataclasses import dataclass, replace
@@ -72,17 +72,17 @@ def measured(clip: ClipByRate | ClipByNorm, loss: Any, folder: DataFolder) -> tu
 @click.argument("place", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
 @click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
-@click.option("--part", default="0/1", help="Every n-th variant only, as in 0/2 and 1/2 of two processes.")
-def main(place: Path, data: Path, mirror: Path | None, part: str) -> None:
-    number, of = map(int, part.split("/"))
-    suffix = f".{number}" if of > 1 else ""
-    table, layers = place / f"vdsr-theta{suffix}.csv", place / f"vdsr-theta-gradients{suffix}.csv"
+def main(place: Path, data: Path, mirror: Path | None) -> None:
+    table, layers = place / "vdsr-theta.csv", place / "vdsr-theta-gradients.csv"
     place.mkdir(parents=True, exist_ok=True)
     rows: list[Any] = pd.read_csv(table).to_dict("records") if table.exists() else []
     noted = [pd.read_csv(layers)] if layers.exists() else []
-    for clip, loss in [(clip, loss) for clip in CLIPS for loss in LOSSES][number::of][len(rows) :]:
-        variant: dict[str, Any] = {"clipping": type(clip).__name__, "theta": clip.theta, "loss": loss}
-        row, gradients = measured(clip, LOSSES[loss], DataFolder(data, mirror))
+    done = {(row["clipping"], row["theta"], row["loss_kind"]) for row in rows}
+    for clip, kind in [(clip, kind) for clip in CLIPS for kind in LOSSES]:
+        if (type(clip).__name__, clip.theta, kind) in done:
+            continue
+        variant: dict[str, Any] = {"clipping": type(clip).__name__, "theta": clip.theta, "loss_kind": kind}
+        row, gradients = measured(clip, LOSSES[kind], DataFolder(data, mirror))
         shares = {"clipped_share": gradients["clipped_share"].mean(), "last_norm": _total(gradients)}
         rows.append(variant | row | shares | {"threads": torch.get_num_threads(), "machine": machine("cpu")})
         noted.append(pd.DataFrame(gradients[gradients["call"] % EVERY == 0]).assign(**variant))

@@ -6,6 +6,7 @@ A `--budget` would stretch the schedule; this leaves it as it is and stops early
 those of the same recipe and precision; a run that was interrupted goes on. Nothing is chosen on what is measured here.
 """
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +17,7 @@ import torch
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
+from srrepro.data.stores import prepare_training
 from srrepro.models.recipe import Constant, Cosine, Recipe, Steps
 from srrepro.reporting.provenance import machine
 from srrepro.training.engine import Precision
@@ -56,9 +58,11 @@ def main(
     name: str, table: Path, iterations: int, watched: str, precision: Precision, data: Path, mirror: Path | None
 ) -> None:
     run = Run(recipe=beginning(models.recipe(name), iterations, watched), precision=precision)
-    workplace = Path("results/.running") / f"first-{iterations}-of-{name}-{precision}"
+    folder = DataFolder(data, mirror)
+    prepare_training(folder, run.shape)
+    workplace = Path("results/.running") / f"first-{iterations}-{run.name(folder)}"
     workplace.mkdir(parents=True, exist_ok=True)
-    _, state = train(run, DataFolder(data, mirror), workplace)
+    _, state = train(run, folder, workplace)
     about = {"recipe": name, "precision": precision}
     where = {"threads": torch.get_num_threads(), "machine": machine(run.device)}
     rows = pd.DataFrame([about | row | where for row in state.log])
@@ -67,6 +71,7 @@ def main(
         rows = pd.concat([before[(before["recipe"] != name) | (before["precision"] != precision)], rows])
     table.parent.mkdir(parents=True, exist_ok=True)
     rows.to_csv(table, index=False, lineterminator="\n")
+    shutil.rmtree(workplace)
 
 
 if __name__ == "__main__":

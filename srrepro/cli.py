@@ -18,6 +18,7 @@ from srrepro.evaluation.evaluate import TestSet
 from srrepro.evaluation.evaluate import evaluate as score
 from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.evaluation.weights import shipped
+from srrepro.models.recipe import Recipe
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import WEIGHTS, read_all
 from srrepro.reporting.evidence import read as read_run
@@ -91,7 +92,7 @@ def _hardware(function: F) -> F:
         default="auto",
         show_default=True,
         callback=lambda _context, _option, value: None if value == "auto" else value,
-        help="Of training steps: auto is bfloat16 where the hardware has it. Measurements are always float32.",
+        help="Of training steps: auto is bfloat16 on GPUs and processors that multiply it. Measurements are float32.",
     )(function)
     return _memory(_device(function))
 
@@ -104,7 +105,7 @@ def _memory(function: F) -> F:
         show_default=True,
         metavar="MIB",
         callback=lambda _context, _option, value: value << 20,
-        help="For patches, and for the planes of an image; beyond it, patches are streamed and images tiled.",
+        help="For the patches, and for the planes of an image; beyond it, patches are streamed and images tiled.",
     )(function)
 
 
@@ -159,6 +160,7 @@ def list_() -> None:
             "recipe": recipe.name,
             "network": recipe.model,
             "trains on": recipe.training.set if recipe.training else "",
+            "scales": _scales_of(recipe),
             "backprops": f"{recipe.training.backprops:,}" if recipe.training else "",
             "the paper's own": "yes" if recipe.of_the_paper else "",
             "weights ship for": " ".join(f"×{s}" for s in suites.SCALES if shipped(recipe.name, s).exists()),
@@ -182,6 +184,12 @@ def list_() -> None:
         [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()],
     ):
         click.echo(tabulate(part, headers="keys", disable_numparse=True) + "\n")
+
+
+def _scales_of(recipe: Recipe) -> str:
+    if recipe.training is None or recipe.training.scales is None:
+        return "--scale"
+    return " ".join(f"×{scale}" for scale in recipe.training.scales)
 
 
 @main.command(epilog="Example: srrepro show srcnn-915")

@@ -45,6 +45,10 @@ class Workshop:
     def runs(self) -> Path:
         return self.results / "runs"
 
+    @property
+    def running(self) -> Path:
+        return self.results / ".running"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -151,12 +155,11 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     if isinstance(job, Measure):
         name = f"{job.name}_x{job.scale}"
         return _measure(job, name, shop, force=force)
-    fastest = fastest_precision(shop.device)
-    precisions = [shop.precision] if shop.precision else sorted(get_args(Precision), key=lambda name: name != fastest)
-    runs = [_run(job, shop, precision) for precision in precisions]
-    prepare_training(shop.folder, runs[0].shape)
-    # Without a wish, evidence of either precision will do.
-    run = next((run for run in runs if (shop.runs / run.name(shop.folder)).exists()), runs[0])
+    run = _run(job, shop, shop.precision or fastest_precision(shop.device))
+    prepare_training(shop.folder, run.shape)
+    if shop.precision is None and not _begun(run, shop):  # without a wish, either precision will do
+        others = [replace(run, precision=precision) for precision in get_args(Precision)]
+        run = next((other for other in others if _begun(other, shop)), run)
     return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
 
 
@@ -189,7 +192,7 @@ def training_shapes(name: str) -> list[TrainingShape]:
         Run(recipe=recipe, scale=scale)
         for recipe in models.recipes().values()
         if recipe.training is not None and recipe.training.set == name
-        for scale in ((None,) if recipe.training.scales else (3,) if name.startswith("demo") else SCALES)
+        for scale in ([None] if recipe.training.scales else [3] if name.startswith("demo") else SCALES)
     ]
     return list(dict.fromkeys(run.shape for run in runs))
 
@@ -234,6 +237,11 @@ def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
     )
 
 
+def _begun(run: Run, shop: Workshop) -> bool:
+    name = run.name(shop.folder)
+    return (shop.runs / name).exists() or (shop.running / name).exists()
+
+
 def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
     kept = shop.runs / name
     if kept.exists() and not force:
@@ -251,7 +259,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
     kept = shop.runs / name
     if kept.exists() and not force:
         return kept, False
-    workplace = shop.results / ".running" / name
+    workplace = shop.running / name
     workplace.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(workplace / "lock", timeout=0):

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.data
 import torch
@@ -323,6 +324,26 @@ def test_without_a_wish_evidence_of_either_precision_will_do(
         0: "float32",
         1: "bfloat16",
     }
+    place = results_of(places)
+    succeeded("report", "--results", place)
+    rows = pd.read_csv(place / "quality.csv").to_dict("records")
+    assert [(row["precision"], row["seeds"], "trained in bfloat16" in str(row["note"])) for row in rows] == [
+        ("bfloat16", 1, True),
+        ("float32", 1, False),
+    ]
+
+
+def test_an_interrupted_run_goes_on_in_its_precision(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", TINY, "--scale", 3, *places)
+    with monkeypatch.context() as patched:
+        act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        refused(*words, "--precision", "float32", code=1)
+    monkeypatch.setattr(suites, "fastest_precision", lambda device: "bfloat16")
+    assert "going on after step 7" in srrepro(*words).stderr
+    (run,) = read_all(results_of(places) / "runs")
+    assert run.about["precision"] == "float32"
 
 
 def test_memory_is_given_in_mebibytes(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:

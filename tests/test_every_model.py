@@ -14,7 +14,7 @@ from torch import Tensor
 from srrepro import models
 from srrepro.data.degrade import degrade
 from srrepro.data.stores import take_patches
-from srrepro.models.recipe import Recipe, Training, described, digest
+from srrepro.models.recipe import HeInit, Recipe, Training, described, digest
 from srrepro.reporting.published import published
 from srrepro.reporting.sheet import sheet
 from srrepro.training.engine import Engine
@@ -97,6 +97,26 @@ def test_every_call_builds_a_network_of_its_own(recipe: Recipe) -> None:
     assert not shared
 
 
+@every_recipe
+def test_a_pixel_reaches_as_far_as_the_radius(recipe: Recipe) -> None:
+    """What tiles overlap by; a network of convolutions without one is never tiled, so it must say so itself."""
+    torch.manual_seed(0)
+    network = recipe.network().eval()
+    HeInit()(network)
+    if not list(network.parameters()):
+        return
+    radius = network.radius
+    if radius is None:
+        return
+    side = 2 * radius + 5
+    image = torch.rand(1, 1, side, side)
+    other = image.clone()
+    other[0, 0, radius + 2, radius + 2] += 1
+    with torch.no_grad():
+        changed = (network(image) != network(other))[0, 0].nonzero() - (radius + 2)
+    assert changed.abs().max() <= radius
+
+
 @every_trained_recipe
 def test_training_mode_gives_the_label_size(recipe: Recipe) -> None:
     training = training_of(recipe)
@@ -133,6 +153,20 @@ def test_a_step_of_the_engine_lowers_the_loss(recipe: Recipe) -> None:
     batch = first_batch(training)
     losses = [engine.step(*batch, lr=peak).item() for _ in range(3)]  # a first step may only start the statistics
     assert losses[2] < losses[0]
+
+
+@every_trained_recipe
+def test_the_bound_on_the_gradients_holds(recipe: Recipe) -> None:
+    clip = training_of(recipe).clip
+    if clip is None:
+        return
+    for lr in (training_of(recipe).schedule(tenth / 10) for tenth in range(10)):
+        gradients = [torch.randn(50, 50) * 1e4 / lr, torch.randn(7) * 1e4 / lr]
+        before = [gradient.clone() for gradient in gradients]
+        clip(gradients, lr)
+        largest = max(gradient.abs().max().item() for gradient in gradients)
+        assert 0 < largest * lr < 0.1, "a gradient alone must not move a weight by more than weights are wide"
+        assert all(torch.equal(new.sign(), old.sign()) for new, old in zip(gradients, before, strict=True))
 
 
 @every_trained_recipe

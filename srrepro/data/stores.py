@@ -139,7 +139,8 @@ def stream_training(folder: DataFolder, shape: TrainingShape) -> Iterator[Traini
 
 def count_training(folder: DataFolder, shape: TrainingShape) -> int:
     """How many patches a store holds. Errors as `read_training`."""
-    with _open(shape.path(folder), shape.attributes()) as file:
+    path = shape.path(folder)
+    with _open(path, shape.attributes()) as file, _noticing_damage(path):
         return len(file["high"])
 
 

@@ -28,8 +28,12 @@ MEMORY = 4 << 30
 class Upscaler:
     """A network at one scale, ready for images of any size; always in float32.
 
-    An image whose planes would take more than `memory` bytes is computed in tiles that overlap by as much as an input
-    pixel reaches, which gives the same numbers.
+    An image whose planes would take more than `memory` bytes is computed in tiles, which gives the same numbers: they
+    overlap by the network's `radius`, as far as an input pixel reaches. A network without one is never tiled.
+
+    Raises
+    ------
+    InputError : `memory` does not even hold a tile that is as large as its overlap.
     """
 
     subject: Subject
@@ -39,7 +43,19 @@ class Upscaler:
     memory: int = MEMORY
 
     def __post_init__(self) -> None:
+        least = (4 * self._radius + 1) ** 2 * _bytes_per_pixel(self.network)
+        if self._radius and self.memory < least:
+            msg = (
+                f"{self.subject.name} was to be run in {self.memory / 2**20:.3g} MiB, but a pixel of its output is "
+                f"made from {2 * self._radius + 1}×{2 * self._radius + 1} pixels; "
+                f"allow {math.ceil(least / 2**20)} MiB or more."
+            )
+            raise InputError(msg)
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def _radius(self) -> int:
+        return getattr(self.network, "radius", None) or 0
 
     @torch.inference_mode()
     def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
@@ -47,9 +63,13 @@ class Upscaler:
         self.network.eval()
         plane = torch.from_numpy(np.ascontiguousarray(interpolated, np.float32))
         estimate = torch.empty_like(plane)
-        for inside, around, kept in _tiles(self.network, plane.shape[0], plane.shape[1], self.memory):
+        fitting = self.memory // _bytes_per_pixel(self.network)
+        whole = plane.numel() <= fitting or not self._radius
+        side = max(plane.shape) if whole else math.isqrt(fitting) - 2 * self._radius
+        for inside, around, kept in _tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius):
             tile = plane[around].to(self.device)[None, None].to(memory_format=torch.channels_last)
-            estimate[inside] = self.network(tile)[0, 0][kept].cpu()
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                estimate[inside] = self.network(tile)[0, 0][kept].cpu()
         return estimate.numpy()
 
     def image(self, rgb: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
@@ -64,31 +84,24 @@ class Upscaler:
 Area = tuple[slice, slice]
 
 
-def _tiles(network: nn.Module, height: int, width: int, memory: int) -> Iterator[tuple[Area, Area, Area]]:
-    """What a tile gives, what it is computed from, and where the one lies in the other; the whole image if it fits.
-
-    The planes before and after a layer exist at the same time, and once more while padding or a rectifier copies them.
-    A network that looks at the whole image at once says so by a radius of None.
-    """
+def _bytes_per_pixel(network: nn.Module) -> int:
+    """The planes before and after a layer exist at the same time, and once more where padding copies them."""
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    pixels = memory // max((2 * 4 * (layer.in_channels + layer.out_channels) for layer in layers), default=4)
-    radius = getattr(network, "radius", 0)
-    side = max(height, width) if height * width <= pixels or radius is None else math.isqrt(pixels) - 2 * radius
-    if side < 1:
-        msg = (
-            f"An image of {width}×{height} was to be computed in {memory >> 20} MiB, but even a single pixel needs "
-            f"{2 * radius + 1}×{2 * radius + 1} around it. Allow more memory."
-        )
-        raise InputError(msg)
+    return max((2 * 4 * (layer.in_channels + layer.out_channels) for layer in layers), default=4)
+
+
+def _tiles(height: int, width: int, side: int, *, overlap: int) -> Iterator[tuple[Area, Area, Area]]:
+    """What a tile gives, what it is computed from, and where in that it lies; a tile ends where the image does."""
     for top in range(0, height, side):
         for left in range(0, width, side):
-            spans = []
+            inside, around, kept = [], [], []
             for start, length in ((top, height), (left, width)):
                 end = min(start + side, length)
-                outer = max(0, start - radius) if radius else start, min(length, end + radius) if radius else end
-                spans.append((slice(start, end), slice(*outer), slice(start - outer[0], end - outer[0])))
-            inside, around, kept = zip(*spans, strict=True)
-            yield inside, around, kept
+                begin = max(0, start - overlap)
+                inside.append(slice(start, end))
+                around.append(slice(begin, min(length, end + overlap)))
+                kept.append(slice(start - begin, end - begin))
+            yield (inside[0], inside[1]), (around[0], around[1]), (kept[0], kept[1])
 
 
 def load(

@@ -247,8 +247,8 @@ class Training:
 class Recipe:
     """One network and how it is trained; interpolation has no training.
 
-    `model` is its name among the published values. `of_the_paper` is true only where every decision is the paper's
-    own, so that its result may be called a reproduction. `note` stands in every row that it makes.
+    `model` is its name among the published values. `of_the_paper` is true only where every decision that
+    the paper states is kept, so that its result may be called a reproduction. `note` stands in every row that it makes.
     """
 
     name: str

@@ -2,7 +2,7 @@
 CVPR 2016, arXiv 1511.04587.
 
 Differs from the paper in nothing known; what it leaves open (the clipping bound, the length of the run on 291 images)
-is marked `# ours:`. Results: results/tables.md.
+is marked `# ours:`. Results: results/tables.md. (Over 300 lines: eight recipes, each number with its source.)
 """
 
 from dataclasses import dataclass, replace
@@ -72,9 +72,10 @@ class VDSR(nn.Module):
 
 @dataclass(frozen=True)
 class ClipByRate:
-    """Every element of the gradients to ±theta / lr, so that no step moves a weight by more than theta before momentum.
+    """Every element of the loss's gradients to ±theta / lr: while the learning rate falls, the bound rises.
 
-    Paper: Training, "Adjustable Gradient Clipping". While the learning rate falls, the bound rises.
+    Paper: Training, "Adjustable Gradient Clipping". So a gradient moves a weight by theta at most, whatever the rate;
+    momentum and weight decay come after it (the paper does not say; ours).
     """
 
     theta: float
@@ -87,7 +88,7 @@ class ClipByRate:
 
 @dataclass(frozen=True)
 class ClipByNorm:
-    """All gradients together to a Euclidean norm of theta / lr: what public codes do, and the paper does not."""
+    """All gradients together to a Euclidean norm of theta / lr: what public codes do instead."""
 
     theta: float
 
@@ -180,7 +181,7 @@ VDSR_291 = replace(
         ON_T91,
         set="291",  # paper: Datasets for Training and Testing
         validation="val20",  # ours: its images are among the 291, so it is only watched; nothing is chosen on it here
-        augmentation=TurnAndFlip(),  # paper: Datasets for Training and Testing, "rotation or flip"
+        augmentation=TurnAndFlip(),  # ours: the paper says "rotation or flip"; here a new one for every batch
         backprops=67_680 * 64,  # ours: 80 epochs, the paper's, of the 54,192 patches; it gives no number for 291 images
     ),
 )
@@ -192,6 +193,7 @@ VDSR_T91_SINGLE = replace(
     training=replace(
         ON_T91,
         scales=None,  # paper: Single Model for Multiple Scales, one network for each scale
+        backprops=9_960 * 64,  # paper: Training Parameters, "all experiments", though one scale has 2.7k patches
     ),
 )
 
@@ -205,7 +207,8 @@ VDSR_10_RESIDUAL = replace(
     ),
     training=replace(
         ON_T91,
-        scales=None,  # paper: Residual-Learning, "scale factor 2"
+        scales=(2,),  # paper: Residual-Learning, "scale factor 2"
+        backprops=9_960 * 64,  # paper: Training Parameters, "all experiments", whatever their number of patches
         patches=Patches(
             patch=21,  # paper: Multi-Scale, patches of the size of the receptive field
             stride=21,  # paper: Multi-Scale, "with no overlap"
@@ -224,13 +227,13 @@ VDSR_10_PLAIN = replace(
     ),
 )
 
-# Several public codes bound the norm of all gradients together instead.
+# Public codes bound the norm of all gradients together instead, each by another number.
 VDSR_T91_NORM = replace(
     VDSR_T91,
     name="vdsr-t91-norm",
     training=replace(
         ON_T91,
-        clip=ClipByNorm(theta=1e-2),  # ours: public codes use 0.01 / lr
+        clip=ClipByNorm(theta=1e-2),  # ours: as one of those codes, Lornatang/VDSR-PyTorch
     ),
     of_the_paper=False,  # ours: the paper bounds every element
 )
@@ -282,6 +285,7 @@ VDSR_NOTES = replace(
         backprops=9_960 * 64,  # ours: left open
     ),
     of_the_paper=False,  # ours: the practice notes' own network and loss
+    note="22 layers: the practice notes' network, not the paper's",
 )
 
 RECIPES = (
@@ -317,7 +321,10 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
         filters = np.asarray(weight, np.float32)
         filters = filters.reshape(filters.shape + (1,) * (4 - filters.ndim)).transpose(3, 2, 0, 1)
         if filters.shape != layer.weight.shape or np.size(bias) != len(layer.weight):
-            msg = f"layer {number} holds filters of {filters.shape}, not {tuple(layer.weight.shape)}"
+            msg = (
+                f"layer {number} holds filters of {filters.shape} and {np.size(bias)} biases, "
+                f"not {tuple(layer.weight.shape)} and {len(layer.weight)}"
+            )
             raise ValueError(msg)
         layer.load_state_dict(
             {

@@ -18,10 +18,11 @@ from srrepro.reporting.published import target
 from srrepro.reporting.verdict import bound_db, verdict
 
 DEMO = "demo scenes: comparable with no paper"
+IN_BF16 = "trained in bfloat16"
 COLUMNS = [
     *("model", "origin", "training_set", "scale", "dataset", "images", "psnr_db", "ssim", "bicubic_psnr_db"),
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
-    *("protocol", "run", "published_as", "published_conf", "note"),
+    *("protocol", "run", "precision", "published_as", "published_conf", "note"),
 ]
 ORIGINS = ("interpolation", "authors", "trained")
 README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
@@ -29,12 +30,13 @@ README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of re
 Row = dict[str, Any]
 
 
-def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "") -> Row:
+def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "", precision: str = "") -> Row:
     """One model on one set at one scale: means over its images, the published value, the verdict."""
     dataset, scale = scores[0].dataset, scores[0].scale
     psnr_db, bicubic = mean(score.psnr_db for score in scores), mean(score.bicubic_psnr_db for score in scores)
     printed = target(subject.model, subject.training_set, dataset, scale)
     published_db = printed.psnr_db if printed else None
+    notes = [subject.note, DEMO if dataset.startswith("demo") else "", IN_BF16 if precision == "bfloat16" else ""]
     return {
         "model": subject.name,
         "origin": subject.origin,
@@ -61,21 +63,23 @@ def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "") -> 
         "psnr_db_std": None,
         "protocol": scores[0].protocol,
         "run": run,
+        "precision": precision,
         "published_as": subject.model,
         "published_conf": printed.conf if printed else "",
-        "note": "; ".join(dict.fromkeys(filter(None, (subject.note, DEMO if dataset.startswith("demo") else "")))),
+        "note": "; ".join(dict.fromkeys(filter(None, notes))),
     }
 
 
 def quality(runs: Iterable[Evidence]) -> pd.DataFrame:
-    """One row per model, budget, scale and test set: seed 0 carries it, the other seeds stand beside it.
+    """One row per model, budget, precision, scale and test set: seed 0 carries it, the other seeds stand beside it.
 
     Raises
     ------
     InputError : two protocols meet, or two folders claim the same row.
     """
     rows = [
-        quality_row(run.subject, list(scores), run=run.name) | {"seed": run.subject.seed}
+        quality_row(run.subject, list(scores), run=run.name, precision=run.about.get("precision") or "")
+        | {"seed": run.subject.seed}
         for run in runs
         for _, scores in groupby(run.scores, key=lambda score: (score.scale, score.dataset))
     ]
@@ -176,7 +180,8 @@ def _place(row: Row) -> tuple[Any, ...]:
     known = sets()
     order = known.index(row["dataset"]) if row["dataset"] in known else len(known)
     origin = ORIGINS.index(row["origin"])
-    return order, row["dataset"], row["scale"], origin, row["model"], row["training_set"], -(row["budget"] or 1)
+    who = origin, row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
+    return order, row["dataset"], row["scale"], *who
 
 
 def _with_seeds(same: list[Row]) -> Row:

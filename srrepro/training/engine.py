@@ -1,6 +1,7 @@
 """One training step. The loop decides what is trained; here is only how a batch becomes an update."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from srrepro.models.recipe import Training
 
 Precision = Literal["float32", "bfloat16"]
+CPUINFO = Path("/proc/cpuinfo")
 LEAST_SHARE = 4_000_000_000
 """Multiply-adds of one pass: with less work, starting the operations costs a thread more than it gains."""
 
@@ -17,9 +19,15 @@ LEAST_SHARE = 4_000_000_000
 def fastest_precision(device: str) -> Precision:
     """bfloat16 where the processor multiplies it in hardware; elsewhere it is several times slower than float32."""
     if device == "cpu":
-        able = torch.cpu.get_capabilities()
-        return "bfloat16" if able.get("amx_bf16") or able.get("avx512_bf16") else "float32"
+        return "bfloat16" if _flags() & {"amx_bf16", "avx512_bf16"} else "float32"
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+
+
+def _flags() -> set[str]:
+    try:
+        return set(CPUINFO.read_text(encoding="utf-8").split())
+    except OSError:  # no Linux
+        return set()
 
 
 class Engine:
@@ -72,7 +80,8 @@ class Engine:
 
     def _backward_share(self, inputs: Tensor, high: Tensor, weight: float) -> tuple[Tensor, list[Tensor]]:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16", cache_enabled=False):
             estimate = self.network(inputs)
         loss = self.loss(estimate.float(), high) * weight
         return loss.detach(), list(torch.autograd.grad(loss, self.parameters))

@@ -6,7 +6,8 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from srrepro.data.registry import DataFolder
-from srrepro.data.stores import TrainingShape, count_training, read_training, stream_training
+from srrepro.data.stores import TrainingShape, count_training, stream_training
+from srrepro.errors import InputError
 
 Batch = tuple[Float32[Tensor, "n 1 h h"], UInt8[Tensor, "n 1 p p"]]
 
@@ -16,6 +17,10 @@ class Feed:
 
     A store of at most `memory` bytes is held there whole. Of a larger one as many batches as fit are gathered at a
     time, by reading the file once from beginning to end, so that the batches are the same in both cases.
+
+    Raises
+    ------
+    InputError : the store cannot be read, has less than a batch, or `memory` does not hold one.
     """
 
     def __init__(
@@ -27,11 +32,18 @@ class Feed:
         self.batch = batch
         self.device = device
         self.count = count_training(folder, shape)
+        self.side = shape.patch // shape.scales[0] if shape.takes == "low" else shape.patch
+        fitting = memory // (4 * self.side**2 + label**2)
+        if self.count < batch:
+            msg = f"Batches of {batch} patches were to be taken from {shape.set}, but it has {self.count}."
+            raise InputError(msg)
+        if fitting < batch:
+            msg = f"A batch was to be held in {memory} bytes, but these are {fitting} patches of {batch}. Allow more."
+            raise InputError(msg)
         self.order: Int64[Tensor, " n"] | None = None
-        side = shape.patch // shape.scales[0] if shape.takes == "low" else shape.patch
-        self.fitting = memory // (4 * side**2 + label**2)
-        self.whole = self._whole() if self.count <= self.fitting else None
-        self.begin, self.window = 0, (torch.empty(0), torch.empty(0))
+        self.whole = self._gathered(torch.arange(self.count)) if self.count <= fitting else None
+        self.window: Batch | None = None
+        self.begin, self.length = 0, fitting // batch * batch
 
     @property
     def batches(self) -> int:
@@ -41,7 +53,7 @@ class Feed:
     def begin_epoch(self, order: Int64[Tensor, " n"]) -> None:
         """The order in which the patches are visited from now on."""
         self.order = order
-        self.begin, self.window = 0, (torch.empty(0), torch.empty(0))
+        self.window = None
 
     def take(self, position: int) -> Batch:
         """The batch at a position of the epoch."""
@@ -50,34 +62,26 @@ class Feed:
         if self.whole is not None:
             chosen = self.order[start : start + self.batch].to(self.device)
             return self.whole[0][chosen], self.whole[1][chosen]
-        if not self.begin <= start < self.begin + len(self.window[0]):
-            self.begin, length = start, max(1, self.fitting // self.batch) * self.batch
-            self.window = self._gathered(self.order[start : start + length])
+        if self.window is None or not self.begin <= start < self.begin + self.length:
+            self.window = None  # before the next one: there is memory for one
+            self.begin = start
+            self.window = self._gathered(self.order[start : start + self.length])
         here = slice(start - self.begin, start - self.begin + self.batch)
         return self.window[0][here], self.window[1][here]
-
-    def _whole(self) -> Batch:
-        patches = read_training(self.folder, self.shape)
-        return self._on_device(patches.inputs, patches.high)
 
     def _gathered(self, wanted: Int64[Tensor, " n"]) -> Batch:
         """Patches by number, in the order wanted."""
         place = np.full(self.count, -1)
         place[wanted.numpy()] = np.arange(len(wanted))
-        parts, begin = [], 0
-        for chunk in stream_training(self.folder, self.shape):
-            places = place[begin : begin + len(chunk.high)]
-            parts.append((places[places >= 0], chunk.inputs[places >= 0], chunk.high[places >= 0]))
-            begin += len(chunk.high)
-        places, inputs, high = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        back = np.argsort(places)
-        return self._on_device(inputs[back], high[back])
-
-    def _on_device(self, inputs: np.ndarray, high: np.ndarray) -> Batch:
+        inputs = np.empty((len(wanted), 1, self.side, self.side), np.float32)
+        labels = np.empty((len(wanted), 1, self.label, self.label), np.uint8)
         border = (self.shape.patch - self.label) // 2
         inside = slice(border, border + self.label)
-        labels = np.ascontiguousarray(high[:, inside, inside])
-        return (
-            torch.from_numpy(inputs)[:, None].to(self.device),
-            torch.from_numpy(labels)[:, None].to(self.device),
-        )
+        begin = 0
+        for chunk in stream_training(self.folder, self.shape):
+            places = place[begin : begin + len(chunk.high)]
+            chosen = places >= 0
+            inputs[places[chosen], 0] = chunk.inputs[chosen]
+            labels[places[chosen], 0] = chunk.high[chosen][:, inside, inside]
+            begin += len(chunk.high)
+        return torch.from_numpy(inputs).to(self.device), torch.from_numpy(labels).to(self.device)

@@ -137,16 +137,12 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     """
     training = run.training
     prepare_training(folder, run.shape)
-    watched = _watched(run, folder)
     patches = training.patches
     feed = Feed(folder, run.shape, label=patches.label, batch=training.batch, device=run.device, memory=run.memory)
-    if not feed.batches:
-        msg = f"{run.recipe.name} takes batches of {training.batch}, but {training.set} has {feed.count}."
-        raise InputError(msg)
-
     torch.manual_seed(run.seed)
     network = run.recipe.network()
     training.init(network)
+    watched = _watched(network, run, folder)
     engine = Engine(network, training, device=run.device, precision=run.precision)
     state = _resumed(workplace / "checkpoint.pt", engine)
 
@@ -177,7 +173,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
                 if not math.isfinite(state.losses):
                     msg = f"the loss of {run.title} is no longer a number at step {state.step}"
                     raise Diverged(msg)
-                _log(state, run, lr, _measure(network, run, watched))
+                _log(state, run, lr, _measure(watched))
                 losses.zero_()
                 meter.report(state.log[-1])
             _save(workplace / "checkpoint.pt", engine, state)
@@ -189,27 +185,22 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     return network, state
 
 
-Watched = dict[str, tuple[int, list[Example]]]
+Watched = dict[str, tuple[Upscaler, list[Example]]]
 
 
-def _watched(run: Run, folder: DataFolder) -> Watched:
-    """The images that are measured at every log point, with their scale, by column of the log."""
-    names = (run.training.validation, *run.training.logged)
-    return {
-        f"{name}_x{scale}_psnr_db" if run.scale is None else f"{name}_psnr_db": (
-            scale,
-            list(TestSet(name).examples(folder, scale)),
-        )
-        for name in names
-        for scale in run.scales
-    }
+def _watched(network: nn.Module, run: Run, folder: DataFolder) -> Watched:
+    """What is measured at every log point, by column of the log."""
+    watched = {}
+    for name in (run.training.validation, *run.training.logged):
+        for scale in run.scales:
+            column = f"{name}_psnr_db" if run.scale is not None else f"{name}_x{scale}_psnr_db"
+            upscaler = Upscaler(run.subject, network, scale, run.device, run.memory)
+            watched[column] = upscaler, list(TestSet(name).examples(folder, scale))
+    return watched
 
 
-def _measure(network: nn.Module, run: Run, watched: Watched) -> dict[str, float]:
-    return {
-        column: mean_psnr(Upscaler(run.subject, network, scale, run.device, run.memory), examples)
-        for column, (scale, examples) in watched.items()
-    }
+def _measure(watched: Watched) -> dict[str, float]:
+    return {column: mean_psnr(upscaler, examples) for column, (upscaler, examples) in watched.items()}
 
 
 def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:

@@ -300,7 +300,8 @@ NETWORKS = {
     "srcnn-955": ThreeLayers(kernels=(9, 5, 5), filters=(6, 4)),
     "srcnn-915-notes": ThreeLayers(kernels=(9, 1, 5), filters=(6, 4), inference_padding="zeros"),
 }
-SIZES = {"one tile": 70 * 90, "four": 50 * 50, "many": 20 * 20, "a tile is one pixel": 17 * 17}
+SIZES = {"one tile": 70 * 90, "four": 55 * 55, "many": 36 * 36, "the least": 33 * 33}
+"""Pixels that fit; a radius is 8 at most here, and the least tile is as large as its overlap."""
 
 
 class Counting(nn.Module):
@@ -341,10 +342,12 @@ def test_a_network_that_sees_the_whole_image_is_never_tiled() -> None:
 
 
 def test_memory_that_holds_no_tile_is_refused() -> None:
-    with pytest.raises(InputError, match=r"50×40 was to be computed in 0 MiB, but .*9×9 around it"):
-        Upscaler(SUBJECT, NETWORKS["vdsr"](), 3, memory=1000).luminance(np.zeros((40, 50), np.float32))
+    with pytest.raises(InputError, match=r"in 0\.000954 MiB, but .*9×9 pixels; allow 1 MiB or more"):
+        Upscaler(SUBJECT, NETWORKS["vdsr"](), 3, memory=1000)
 
 
-def test_interpolation_needs_no_tiles() -> None:
+@pytest.mark.parametrize("network", [nn.Identity(), nn.Conv2d(1, 1, 3, padding=1)], ids=["identity", "no radius"])
+def test_what_names_no_radius_is_never_tiled(network: nn.Module) -> None:
     image = np.random.default_rng(0).random((40, 50), np.float32)
-    np.testing.assert_array_equal(Upscaler(SUBJECT, nn.Identity(), 3, memory=4 * 100).luminance(image), image)
+    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).luminance(image) for memory in (10**9, 400)]
+    np.testing.assert_array_equal(*estimates)

@@ -141,6 +141,7 @@ def test_the_notes_network_subtracts_the_mean_of_every_image() -> None:
 def test_the_notes_differ_from_the_paper_in_what_the_notes_say() -> None:
     paper, notes = (described(models.recipe(name).training) for name in ("vdsr-t91", "vdsr-notes"))
     assert {field for field in paper if paper[field] != notes[field]} == {"init", "loss", "clip"}
+    assert models.recipe("vdsr-notes").note
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_the_notes_differ_from_the_paper_in_what_the_notes_say() -> None:
         ({"weights_conv1": np.zeros((3, 3))}, "no `model`"),
         ({"model": np.zeros((2, 2))}, "no `model`"),
         (random_arrays(5, 4), "5 layers, not 4"),
-        (random_arrays(4, 6), "layer 1 holds filters"),
+        (random_arrays(4, 6), r"layer 1 holds filters of \(6, 1, 3, 3\) and 6 biases, not \(4, 1, 3, 3\) and 4"),
     ],
     ids=["of another paper", "no struct", "too deep", "too wide"],
 )

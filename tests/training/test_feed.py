@@ -10,6 +10,7 @@ import torch
 from srrepro.data import stores
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, prepare_training, read_training
+from srrepro.errors import InputError
 from srrepro.training import feed as feeding
 from srrepro.training.feed import Feed
 
@@ -34,7 +35,9 @@ def order_of(count: int, seed: int) -> torch.Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("patches", [10**6, 3 * BATCH, BATCH + 1, 1], ids=["whole", "three batches", "one", "less"])
+@pytest.mark.parametrize(
+    "patches", [10**6, 3 * BATCH, BATCH + 1, BATCH], ids=["whole", "three batches", "more than one", "one"]
+)
 def test_batches_follow_the_order(patches: int, folder: DataFolder) -> None:
     stored = read_training(folder, SHAPE)
     feed = feed_of(folder, patches * PATCH_BYTES)
@@ -65,21 +68,18 @@ def test_all_scales_meet_in_a_batch(folder: DataFolder) -> None:
 
 
 def test_a_store_that_fits_to_the_byte_is_read_once(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[object] = []
+    stream = feeding.stream_training
+    monkeypatch.setattr(feeding, "stream_training", lambda *words: passes.append(words) or stream(*words))
     count = len(read_training(folder, SHAPE).high)
-    read: list[str] = []
-    for name in ("read_training", "stream_training"):
-        function = getattr(feeding, name)
-        monkeypatch.setattr(
-            feeding, name, lambda *words, function=function, name=name: read.append(name) or function(*words)
-        )
-    fitting, larger = feed_of(folder, count * PATCH_BYTES), feed_of(folder, count * PATCH_BYTES - 1)
-    assert read == ["read_training"]
-    for feed in (fitting, larger):
-        feed.begin_epoch(order_of(count, 0))
-        for position in range(feed.batches):
-            feed.take(position)
-    # As many whole batches as fit at a time: here all of an epoch, since the last patches fill none.
-    assert read == ["read_training", "stream_training"]
+    for patches, expected in ((count, 1), (count - 1, 2), (3 * BATCH, 2 * -(-(count // BATCH) // 3))):
+        passes.clear()
+        feed = feed_of(folder, patches * PATCH_BYTES)
+        for seed in (0, 1):
+            feed.begin_epoch(order_of(count, seed))
+            for position in range(feed.batches):
+                feed.take(position)
+        assert len(passes) == expected
 
 
 def test_a_window_stays_within_its_memory(folder: DataFolder) -> None:
@@ -88,4 +88,10 @@ def test_a_window_stays_within_its_memory(folder: DataFolder) -> None:
     feed.begin_epoch(order_of(feed.count, 0))
     for position in range(feed.batches):
         feed.take(position)
+        assert feed.window is not None
         assert sum(part.numel() * part.element_size() for part in feed.window) <= memory
+
+
+def test_memory_for_less_than_a_batch_is_refused(folder: DataFolder) -> None:
+    with pytest.raises(InputError, match=r"these are 6 patches of 7\. Allow more"):
+        feed_of(folder, BATCH * PATCH_BYTES - 1)
