@@ -1,8 +1,10 @@
 """What every recipe must hold to, whoever wrote it: a new file in `srrepro/models` is tested the moment it exists."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -210,6 +212,15 @@ def test_every_number_has_a_source(recipe: Recipe) -> None:
         {path for path, _ in numbers(recipe) if not sources[path].startswith(("paper:", "code:", "ours:"))}
     )
     assert not lacking, f"{recipe.name}: write `# paper:`, `# code:` or `# ours:` beside {', '.join(lacking)}"
+
+
+@every_recipe
+def test_documents_named_as_sources_exist(recipe: Recipe) -> None:
+    clone = Path(__file__).parents[1]
+    if not (clone / "docs").is_dir():
+        pytest.skip("no docs/: this is no clone")
+    named = {document for _, _, source in sheet(recipe) for document in re.findall(r"docs/[\w.-]+\.md", source)}
+    assert not [document for document in named if not (clone / document).is_file()]
 
 
 @every_recipe
