@@ -16,7 +16,7 @@ from torch.nn.functional import relu
 
 from srrepro.models.recipe import (
     SGD,
-    SOAP,
+    Adam,
     AuthorsWeights,
     Cosine,
     EuclideanLoss,
@@ -244,16 +244,15 @@ VDSR_T91_QUICK = replace(
     name="vdsr-t91-quick",
     training=replace(
         ON_T91,
-        optimiser=SOAP(
-            momentum=0.95,  # ours: as in srcnn-915-quick
-            memory=0.99,  # ours: as in srcnn-915-quick
-            refresh=10,  # ours: as in srcnn-915-quick
+        optimiser=Adam(
+            momentum=0.9,  # ours: the usual value
+            memory=0.999,  # ours: the usual value
         ),
         schedule=Cosine(
-            peak=1e-3,  # ours: see docs/vdsr-t91.md
+            peak=5e-4,  # ours: see docs/vdsr-t91.md
             warmup=0.02,  # ours: as in srcnn-915-quick
         ),
-        clip=None,  # ours: SOAP scales every gradient itself
+        clip=None,  # ours: Adam scales every gradient itself
         augmentation=TurnAndFlip(),  # ours: T91 is small
         batch=16,  # ours: see docs/vdsr-t91.md
         backprops=160_000,  # ours: some hours on two cores; see docs/vdsr-t91.md
