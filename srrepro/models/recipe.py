@@ -159,17 +159,6 @@ class SGD:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam as PyTorch has it; `momentum` and `memory` are its two decay rates."""
-
-    momentum: float
-    memory: float
-
-    def __call__(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(groups, lr=1.0, betas=(self.momentum, self.memory))
-
-
-@dataclass(frozen=True, kw_only=True)
 class SOAP:
     """Adam in the eigenbasis of Shampoo's preconditioner; `refresh` is the number of steps between new bases."""
 
@@ -243,7 +232,7 @@ class Training:
     patches: Patches
     init: OwnInit | GaussianInit | HeInit
     loss: EuclideanLoss | MeanSquaredError
-    optimiser: SGD | Adam | SOAP
+    optimiser: SGD | SOAP
     schedule: Constant | Steps | Cosine
     rates: LayerRates | OneRate
     order: FixedOrder | NewOrder
