@@ -25,7 +25,6 @@ from srrepro.reporting.provenance import machine
 from srrepro.training.loop import Diverged, Run, train
 
 ITERATIONS = 150
-BATCH = 64
 EVERY = 10  # iterations between two rows of the gradients' table
 LOSSES = {"sum / 2N": EuclideanLoss(), "mean": MeanSquaredError()}
 CLIPS: tuple[ClipByRate | ClipByNorm, ...] = (
@@ -53,9 +52,8 @@ class Noting:
 def measured(clip: ClipByRate | ClipByNorm, loss: Any, folder: DataFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     recipe, noting = models.recipe("vdsr-t91"), Noting(clip, [])
     assert recipe.training is not None
-    training = replace(
-        recipe.training, schedule=Constant(0.1), loss=loss, clip=noting, logged=(), backprops=ITERATIONS * BATCH
-    )
+    backprops = ITERATIONS * recipe.training.batch
+    training = replace(recipe.training, schedule=Constant(0.1), loss=loss, clip=noting, logged=(), backprops=backprops)
     run = Run(recipe=replace(recipe, training=training), log_points=1)
     row: dict[str, Any] = {"backprops": run.backprops}
     with TemporaryDirectory() as workplace:
