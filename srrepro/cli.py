@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, cast, get_args
 
 import click
 import pandas as pd
@@ -18,6 +18,8 @@ from srrepro.evaluation.evaluate import TestSet
 from srrepro.evaluation.evaluate import evaluate as score
 from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.evaluation.weights import shipped
+from srrepro.kernels.compiled import library
+from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import WEIGHTS, read_all
@@ -94,7 +96,27 @@ def _hardware(function: F) -> F:
         callback=lambda _context, _option, value: None if value == "auto" else value,
         help="Of training steps: auto is bfloat16 on GPUs and processors that multiply it. Measurements are float32.",
     )(function)
-    return _memory(_device(function))
+    return _mode(_memory(_device(function)))
+
+
+def _mode(function: F) -> F:
+    return click.option(
+        "--mode",
+        type=click.Choice(["auto", *get_args(Mode)]),
+        default="auto",
+        show_default=True,
+        callback=lambda _context, _option, value: _pick_mode(value),
+        help="Of convolutions: native is in C, compiled here, on a processor and in float32; eager is PyTorch's.",
+    )(function)
+
+
+def _pick_mode(asked: str) -> Mode | None:
+    if asked == "native" and library() is None:
+        msg = (
+            "--mode native was asked for, but no C compiler was found that makes it. Install one, or use --mode eager."
+        )
+        raise InputError(msg)
+    return None if asked == "auto" else cast(Mode, asked)
 
 
 def _memory(function: F) -> F:
@@ -217,12 +239,13 @@ def train(
     device: str,
     precision: Precision | None,
     memory: int,
+    mode: Mode | None,
     data: Path,
     mirror: Path | None,
     results: Path,
 ) -> None:
     """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
-    shop = Workshop(DataFolder(data, mirror), results, device, precision, memory)
+    shop = Workshop(DataFolder(data, mirror), results, device, precision, memory, mode)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=suites.test_sets(recipe))
     kept, done = suites.carry_out(job, shop, fresh=fresh)
     click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
@@ -238,6 +261,7 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @_device
 @_memory
+@_mode
 @_places
 def evaluate(
     subject: str,
@@ -246,12 +270,13 @@ def evaluate(
     as_json: bool,
     device: str,
     memory: int,
+    mode: Mode | None,
     data: Path,
     mirror: Path | None,
 ) -> None:
     """Measure shipped weights, a weight file (.safetensors, the authors' .mat) or released weights on test sets."""
     folder = DataFolder(data, mirror)
-    upscaler = load(subject, scale, device=device, folder=folder, memory=memory)
+    upscaler = load(subject, scale, device=device, folder=folder, memory=memory, mode=mode)
     rows = []
     for test_set in [TestSet.parse(name) for name in names]:
         scores = score(upscaler, test_set.name, test_set.examples(folder, scale))
@@ -278,6 +303,7 @@ def run_all(
     device: str,
     precision: Precision | None,
     memory: int,
+    mode: Mode | None,
     data: Path,
     mirror: Path | None,
     results: Path | None,
@@ -285,7 +311,9 @@ def run_all(
     """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
     place = results or (Path("results/demo") if suite == "demo" else Path("results"))
     jobs = suites.with_budget(list(SUITES[suite]()), budget)
-    outcome = suites.run_suite(jobs, Workshop(DataFolder(data, mirror), place, device, precision, memory), force=force)
+    outcome = suites.run_suite(
+        jobs, Workshop(DataFolder(data, mirror), place, device, precision, memory, mode), force=force
+    )
     written = tables.write(place, readme=None)
     click.echo(tables.terminal_table(tables.quality(read_all(place / "runs"))))
     click.echo(f"\n{len(outcome.done)} done, {len(outcome.skipped)} there already, {len(outcome.failed)} failed")

@@ -17,6 +17,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.evaluate import Score, TestSet, evaluate
 from srrepro.evaluation.upscale import MEMORY, Upscaler, load
+from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
 from srrepro.progress import say
 from srrepro.reporting import evidence
@@ -33,13 +34,14 @@ SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores ins
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where the work is done, and what it is done with; `precision` is the device's fastest unless one is named."""
+    """Where the work is done, and what it is done with; precision and mode are the device's fastest unless named."""
 
     folder: DataFolder
     results: Path
     device: str = "cpu"
     precision: Precision | None = None
     memory: int = MEMORY
+    mode: Mode | None = None
 
     @property
     def runs(self) -> Path:
@@ -158,7 +160,7 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     run = _run(job, shop, shop.precision or fastest_precision(shop.device))
     prepare_training(shop.folder, run.shape)
     if shop.precision is None and not _begun(run, shop):  # without a wish, either precision will do
-        others = [replace(run, precision=precision) for precision in get_args(Precision)]
+        others = [_run(job, shop, precision) for precision in get_args(Precision)]
         run = next((other for other in others if _begun(other, shop)), run)
     return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
 
@@ -233,6 +235,7 @@ def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
         budget=job.budget,
         device=shop.device,
         precision=precision,
+        mode=shop.mode or fastest_mode(shop.device, precision),
         memory=shop.memory,
     )
 
@@ -246,7 +249,7 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
     kept = shop.runs / name
     if kept.exists() and not force:
         return kept, False
-    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory)
+    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=shop.mode)
     scores = _scores(upscaler, job.test_sets, shop)
     if kept.exists():
         _compare(kept, scores)
@@ -270,8 +273,10 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
                     prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
             made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
             network, state = train(run, shop.folder, workplace)
-            upscalers = [Upscaler(run.subject, network, scale, run.device, run.memory) for scale in run.scales]
-            scores = [score for upscaler in upscalers for score in _scores(upscaler, job.test_sets, shop)]
+            scores = []
+            for scale in run.scales:
+                upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
+                scores += _scores(upscaler, job.test_sets, shop)
             if kept.exists():
                 _compare(kept, scores)
             else:
@@ -302,6 +307,7 @@ def _about(run: Run, shop: Workshop, seconds: float) -> dict[str, Any]:
         "samples_per_s": run.backprops / seconds,
         "device": run.device,
         "precision": run.precision,
+        "mode": run.mode,
         "store": {"shape": asdict(run.shape), "digest": digest_of(shop.folder, run.shape)},
         "finished": _now(),
     }

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.protocol import quantise
 from srrepro.evaluation.weights import Subject
+from srrepro.kernels.convolution import Mode, Native, fastest_mode
 
 MEMORY = 4 << 30
 """Bytes that the planes of a network may take unless somebody says otherwise: 4 megapixels of 64 planes."""
@@ -26,7 +29,7 @@ MEMORY = 4 << 30
 
 @dataclass(frozen=True)
 class Upscaler:
-    """A network at one scale, ready for images of any size; always in float32.
+    """A network at one scale, ready for images of any size; always in float32, in the device's fastest mode or `mode`.
 
     An image whose planes would take more than `memory` bytes is computed in tiles, which gives the same numbers: they
     overlap by the network's `radius`, as far as an input pixel reaches. A network without one is never tiled.
@@ -41,6 +44,7 @@ class Upscaler:
     scale: int
     device: str = "cpu"
     memory: int = MEMORY
+    mode: Mode | None = None
 
     def __post_init__(self) -> None:
         least = (4 * self._radius + 1) ** 2 * _bytes_per_pixel(self.network)
@@ -68,9 +72,13 @@ class Upscaler:
         side = max(plane.shape) if whole else math.isqrt(fitting) - 2 * self._radius
         for inside, around, kept in _tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius):
             tile = plane[around].to(self.device)[None, None].to(memory_format=torch.channels_last)
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            with self._convolutions(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                 estimate[inside] = self.network(tile)[0, 0][kept].cpu()
         return estimate.numpy()
+
+    def _convolutions(self) -> AbstractContextManager[Any]:
+        mode = self.mode or fastest_mode(self.device)
+        return Native(torch.get_num_threads()) if mode == "native" else nullcontext()
 
     def image(self, rgb: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
         """A picture enlarged: luminance by the network, colour by bicubic interpolation. Grey stays grey."""
@@ -111,6 +119,7 @@ def load(
     device: str = "cpu",
     folder: DataFolder | None = None,
     memory: int = MEMORY,
+    mode: Mode | None = None,
 ) -> Upscaler:
     """An upscaler from a recipe's shipped weights, a weight file of ours (.safetensors) or of the authors (.mat).
 
@@ -126,6 +135,8 @@ def load(
         where released weights are looked for by name.
     memory
         bytes that the planes of the network may take; a larger image is computed in tiles.
+    mode
+        "native" or "eager", see `srrepro.kernels.convolution.fastest_mode`, which picks one if none is given.
 
     Raises
     ------
@@ -136,19 +147,19 @@ def load(
         if folder is None:
             msg = f"{name} was asked for without a data folder to find it in. Give folder=DataFolder(...)."
             raise InputError(msg)
-        return Upscaler(*weights.fetch_authors(folder, models.authors()[name], scale), scale, device, memory)
+        return Upscaler(*weights.fetch_authors(folder, models.authors()[name], scale), scale, device, memory, mode)
     path = Path(recipe_or_path)
     if path.suffix == ".mat":
-        return Upscaler(*weights.read_authors(path, scale), scale, device, memory)
+        return Upscaler(*weights.read_authors(path, scale), scale, device, memory, mode)
     if path.suffix == ".safetensors":
-        return Upscaler(*weights.read_ours(path, scale), scale, device, memory)
+        return Upscaler(*weights.read_ours(path, scale), scale, device, memory, mode)
     if name not in models.recipes():
         known = ", ".join([*models.recipes(), *models.authors()])
         msg = f"{name!r} is neither a weight file (.safetensors, .mat) nor one of: {known}."
         raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:
-        return Upscaler(weights.of_interpolation(recipe, scale), recipe.network(), scale, device, memory)
+        return Upscaler(weights.of_interpolation(recipe, scale), recipe.network(), scale, device, memory, mode)
     file = weights.shipped(name, scale)
     if not file.exists():
         option = "" if recipe.training.scales else f" --scale {scale}"
@@ -157,4 +168,4 @@ def load(
             f"(`srrepro train {name}{option}`) and name the file that the run leaves."
         )
         raise InputError(msg)
-    return Upscaler(*weights.read_ours(file, scale), scale, device, memory)
+    return Upscaler(*weights.read_ours(file, scale), scale, device, memory, mode)

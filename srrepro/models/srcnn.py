@@ -33,6 +33,7 @@ from srrepro.models.recipe import (
     Recipe,
     Training,
     TurnAndFlip,
+    rectified,
 )
 
 
@@ -69,9 +70,8 @@ class SRCNN(nn.Module):
         padding = self.shape.training_padding if self.training else self.shape.inference_padding
         hidden = interpolated
         for layer, kernel in zip(self.layers, self.shape.kernels, strict=True):
-            hidden = layer(_padded(hidden, kernel // 2, padding))
-            if layer is not self.layers[-1]:
-                hidden = torch.relu(hidden)
+            hidden = _padded(hidden, kernel // 2, padding)
+            hidden = layer(hidden) if layer is self.layers[-1] else rectified(layer, hidden)
         return hidden
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
 from srrepro.models.recipe import (
     SGD,
@@ -29,6 +28,7 @@ from srrepro.models.recipe import (
     Steps,
     Training,
     TurnAndFlip,
+    rectified,
 )
 
 
@@ -69,7 +69,7 @@ def _details(layers: nn.ModuleList, interpolated: Tensor) -> Tensor:
     """The output of the last layer; a rectifier follows every other one."""
     hidden = interpolated
     for layer in layers[:-1]:
-        hidden = relu(layer(hidden), inplace=True)
+        hidden = rectified(layer, hidden)
     details: Tensor = layers[-1](hidden)
     return details
 

@@ -1,5 +1,6 @@
 """One training step. The loop decides what is trained; here is only how a batch becomes an update."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -8,12 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srrepro.kernels.convolution import Mode, Native
 from srrepro.models.recipe import Training
 
 Precision = Literal["float32", "bfloat16"]
 CPUINFO = Path("/proc/cpuinfo")
 LEAST_SHARE = 4_000_000_000
-"""Multiply-adds of one pass: with less work, starting the operations costs a thread more than it gains."""
+"""Multiply-adds of one pass: with less work, starting PyTorch's operations costs a thread more than it gains."""
+CHUNK = 16
+"""Patches that a thread takes through the whole network at a time in C: enough to be worth a start, few enough that
+what one layer leaves is still near when the next one takes it."""
 
 
 def fastest_precision(device: str) -> Precision:
@@ -34,10 +39,13 @@ class Engine:
     """A network and its optimiser, in the layout that convolutions of few channels run fastest in.
 
     On a processor every thread takes its share of the batch from the first layer to the last and back, so that threads
-    wait for each other once a step and not once a layer. `bfloat16` is autocast with float32 weights.
+    wait for each other once a step and not once a layer. `native` convolutions are those of `srrepro.kernels`, `eager`
+    ones are PyTorch's. `bfloat16` is autocast with float32 weights, and eager.
     """
 
-    def __init__(self, network: nn.Module, training: Training, *, device: str, precision: Precision) -> None:
+    def __init__(
+        self, network: nn.Module, training: Training, *, device: str, precision: Precision, mode: Mode = "eager"
+    ) -> None:
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = training.loss
         self.clip = training.clip
@@ -45,9 +53,11 @@ class Engine:
         self.parameters = list(self.network.parameters())
         self.device = device
         self.precision = precision
+        self.mode = mode
         threads = torch.get_num_threads()
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
-        self.shares = max(1, min(threads, training.batch, work // LEAST_SHARE)) if device == "cpu" else 1
+        worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
+        self.shares = min(threads, training.batch, worth) if device == "cpu" else 1
         if self.shares > 1:
             self.pool = ThreadPoolExecutor(
                 self.shares, "share", initializer=torch.set_num_threads, initargs=(threads // self.shares,)
@@ -71,17 +81,32 @@ class Engine:
             return self._backward_share(inputs, high, 1.0)
         parts = list(zip(inputs.chunk(self.shares), high.chunk(self.shares), strict=True))
         weights = [len(part) / len(inputs) for part, _ in parts]
-        (loss, gradients), *others = self.pool.map(self._backward_share, *zip(*parts, strict=True), weights)
-        for more, further in others:
-            loss += more
-            for gradient, extra in zip(gradients, further, strict=True):
-                gradient += extra
-        return loss, gradients
+        return _summed(self.pool.map(self._backward_share, *zip(*parts, strict=True), weights))
 
     def _backward_share(self, inputs: Tensor, high: Tensor, weight: float) -> tuple[Tensor, list[Tensor]]:
+        if self.mode == "eager":
+            return self._backward_part(inputs, high, weight)
+        with Native(threads=1):
+            parts = [
+                self._backward_part(some, their, weight * len(some) / len(inputs))
+                for some, their in zip(torch.split(inputs, CHUNK), torch.split(high, CHUNK), strict=True)
+            ]
+        return _summed(parts)
+
+    def _backward_part(self, inputs: Tensor, high: Tensor, weight: float) -> tuple[Tensor, list[Tensor]]:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16", cache_enabled=False):
             estimate = self.network(inputs)
         loss = self.loss(estimate.float(), high) * weight
         return loss.detach(), list(torch.autograd.grad(loss, self.parameters))
+
+
+def _summed(parts: Iterable[tuple[Tensor, list[Tensor]]]) -> tuple[Tensor, list[Tensor]]:
+    """Losses and gradients of parts of a batch, always added in the same order."""
+    (loss, gradients), *others = parts
+    for more, further in others:
+        loss += more
+        for gradient, extra in zip(gradients, further, strict=True):
+            gradient += extra
+    return loss, gradients

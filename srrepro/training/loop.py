@@ -19,6 +19,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet, mean_psnr
 from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
+from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe, Training, digest
 from srrepro.progress import Meter, say
 from srrepro.training import checkpoint
@@ -45,7 +46,7 @@ class Run:
 
     Raises
     ------
-    InputError : a scale is lacking, or given to a recipe that has its own.
+    InputError : a scale is lacking, or given to a recipe that has its own; `native` is no float32 on a processor.
     """
 
     recipe: Recipe
@@ -54,6 +55,7 @@ class Run:
     budget: float = 1.0
     device: str = "cpu"
     precision: Precision = "float32"
+    mode: Mode = "eager"
     memory: int = MEMORY
     log_points: int = 20
 
@@ -65,6 +67,12 @@ class Run:
         if own is not None and self.scale is not None:
             served = ", ".join(f"x{scale}" for scale in own)
             msg = f"{asked} for x{self.scale}, but one network of it serves {served}: leave out --scale."
+            raise InputError(msg)
+        if self.mode == "native" and (self.device, self.precision) != ("cpu", "float32"):
+            msg = (
+                f"{asked} in mode native on {self.device} in {self.precision}, but native convolutions are float32 on "
+                f"a processor. Leave out --mode, or give --device cpu --precision float32."
+            )
             raise InputError(msg)
 
     @property
@@ -133,7 +141,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     ------
     Stopped : SIGINT or SIGTERM came; the checkpoint is written.
     Diverged : the loss is not finite at a log point.
-    InputError : data cannot be had, or the checkpoint is damaged.
+    InputError : data cannot be had, or the checkpoint is damaged or of another mode.
     """
     training = run.training
     prepare_training(folder, run.shape)
@@ -143,7 +151,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     network = run.recipe.network()
     training.init(network)
     watched = _watched(network, run, folder)
-    engine = Engine(network, training, device=run.device, precision=run.precision)
+    engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
     state = _resumed(workplace / "checkpoint.pt", engine)
 
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
@@ -194,7 +202,7 @@ def _watched(network: nn.Module, run: Run, folder: DataFolder) -> Watched:
     for name in (run.training.validation, *run.training.logged):
         for scale in run.scales:
             column = f"{name}_psnr_db" if run.scale is not None else f"{name}_x{scale}_psnr_db"
-            upscaler = Upscaler(run.subject, network, scale, run.device, run.memory)
+            upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
             watched[column] = upscaler, list(TestSet(name).examples(folder, scale))
     return watched
 
@@ -221,13 +229,20 @@ def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:
 
 def _save(path: Path, engine: Engine, state: State) -> None:
     weights, optimiser = engine.network.state_dict(), engine.optimiser.state_dict()
-    checkpoint.save(path, {"network": weights, "optimiser": optimiser, "state": vars(state)})
+    checkpoint.save(path, {"network": weights, "optimiser": optimiser, "state": vars(state), "mode": engine.mode})
 
 
 def _resumed(path: Path, engine: Engine) -> State:
     saved = checkpoint.load(path)
     if saved is None:
         return State()
+    begun = saved.get("mode", "eager")
+    if begun != engine.mode:
+        msg = (
+            f"The run of {path.parent.name} was to go on in mode {engine.mode}, but was begun in mode {begun}, which "
+            f"rounds differently. Give --mode {begun}, or --fresh to start anew."
+        )
+        raise InputError(msg)
     engine.network.load_state_dict(saved["network"])
     engine.optimiser.load_state_dict(saved["optimiser"])
     state = State(**saved["state"])

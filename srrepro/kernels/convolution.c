@@ -1,0 +1,346 @@
+/* Convolutions of small networks on one processor core, in float32. Images are [rows][columns][channels].
+ *
+ * Everything is one product of small matrices, held in registers (`multiply`), and three ways to walk through memory:
+ * `convolve` (any kernel, no padding), `winograd` (3x3, zero padding, 4x4 outputs a tile: 36 products where the
+ * definition takes 144; Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308), and
+ * for each its gradient by the weights. The gradient by the input is a convolution too, with the filters turned.
+ */
+
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define REGISTERS 24 /* for sums, of 32 */
+#elif defined(__AVX2__)
+#define LANES 8
+#define REGISTERS 12 /* of 16 */
+#else
+#define LANES 4
+#define REGISTERS 24 /* NEON has 32 */
+#endif
+#define WIDEST (REGISTERS == 12 ? 2 : 4) /* vectors of one row of sums */
+#define HIGHEST 12
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+#define LOAD(p) (*(const vec *)(p))
+#define STORE(p, v) (*(vec *)(p) = (v))
+
+/* sums[r][:] = start[r * start_row] + sum over o, i of a[o * a_outer + i * a_inner + r * a_row] * b[o * b_outer + i * b_inner] */
+typedef struct {
+    long outer, inner, a_outer, a_inner, a_row, b_outer, b_inner, start_row, sums_row;
+} walk;
+
+typedef void product(const walk *, const float *a, const float *b, const float *start, float *sums);
+
+#define PRODUCT(ROWS, WIDTH)                                                                                           \
+    static void product_##ROWS##_##WIDTH(const walk *g, const float *a, const float *b, const float *start,            \
+                                         float *sums) {                                                                \
+        vec sum[ROWS][WIDTH];                                                                                          \
+        _Pragma("GCC unroll 12") for (int r = 0; r < ROWS; r++)                                                        \
+            _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++)                                                    \
+                sum[r][v] = LOAD(start + r * g->start_row + v * LANES);                                                \
+        const long inner = g->inner, a_inner = g->a_inner, a_row = g->a_row, b_inner = g->b_inner;                     \
+        for (long o = 0; o < g->outer; o++) {                                                                          \
+            const float *x = a + o * g->a_outer, *y = b + o * g->b_outer;                                              \
+            for (long i = 0; i < inner; i++, x += a_inner, y += b_inner) {                                             \
+                vec factor[WIDTH];                                                                                     \
+                _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) factor[v] = LOAD(y + v * LANES);               \
+                _Pragma("GCC unroll 12") for (int r = 0; r < ROWS; r++)                                                \
+                    _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) sum[r][v] += x[r * a_row] * factor[v];     \
+            }                                                                                                          \
+        }                                                                                                              \
+        _Pragma("GCC unroll 12") for (int r = 0; r < ROWS; r++)                                                        \
+            _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++)                                                    \
+                STORE(sums + r * g->sums_row + v * LANES, sum[r][v]);                                                  \
+    }
+#define ROWS_1_TO_6(W) PRODUCT(1, W) PRODUCT(2, W) PRODUCT(3, W) PRODUCT(4, W) PRODUCT(5, W) PRODUCT(6, W)
+#define ROWS_7_TO_12(W) PRODUCT(7, W) PRODUCT(8, W) PRODUCT(9, W) PRODUCT(10, W) PRODUCT(11, W) PRODUCT(12, W)
+#define NAMES_1_TO_6(W) 0, product_1_##W, product_2_##W, product_3_##W, product_4_##W, product_5_##W, product_6_##W
+#define NAMES_7_TO_12(W) product_7_##W, product_8_##W, product_9_##W, product_10_##W, product_11_##W, product_12_##W
+ROWS_1_TO_6(1) ROWS_7_TO_12(1) ROWS_1_TO_6(2) ROWS_7_TO_12(2) ROWS_1_TO_6(3) ROWS_1_TO_6(4)
+static product *const PRODUCTS[5][HIGHEST + 1] = {
+    {0},
+    {NAMES_1_TO_6(1), NAMES_7_TO_12(1)},
+    {NAMES_1_TO_6(2), NAMES_7_TO_12(2)},
+    {NAMES_1_TO_6(3)},
+    {NAMES_1_TO_6(4)},
+};
+
+/* The product for any number of rows and of columns (a multiple of LANES), in blocks of nearly equal size. */
+static void multiply(const walk *g, long rows, long columns, const float *a, const float *b, const float *start,
+                     float *sums) {
+    for (long column = 0, width; column < columns; column += width * LANES) {
+        width = (columns - column) / LANES < WIDEST ? (columns - column) / LANES : WIDEST;
+        const long highest = width > 2 ? 6 : REGISTERS / width < HIGHEST ? REGISTERS / width : HIGHEST;
+        for (long row = 0, blocks = (rows + highest - 1) / highest; blocks > 0; blocks--) {
+            const long height = (rows - row + blocks - 1) / blocks;
+            PRODUCTS[width][height](g, a + row * g->a_row, b + column, start + row * g->start_row + column,
+                                    sums + row * g->sums_row + column);
+            row += height;
+        }
+    }
+}
+
+static float total(vec v) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) sum += v[i];
+    return sum;
+}
+
+static inline vec positive(vec v) { return (vec)((v > 0) & (lanes)v); }
+
+/* out[y][x][:] = bias + sum over the kernel of in[y + i][x + j][:] * weights[i][j][:][:], then zero for less than zero if
+ * `rectify`; for the rows from `first` to before `last` of all images, counted on: what one thread does. */
+void convolve(const float *in, long first, long last, long height, long width, long planes, const float *weights,
+              const float *bias, long kernel, long filters, long rectify, float *out) {
+    const long length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
+    const walk g = {kernel, length, width * planes, 1, planes, length * filters, filters, 0, filters};
+    for (long row = first; row < last; row++) {
+        const float *from = in + (row / rows * height + row % rows) * width * planes;
+        float *to = out + row * columns * filters;
+        if (filters > 1) {
+            multiply(&g, columns, filters, from, weights, bias, to);
+            for (long i = 0; rectify && i < columns * filters; i += LANES) STORE(to + i, positive(LOAD(to + i)));
+            continue;
+        }
+        for (long x = 0; x < columns; x++, from += planes) {
+            vec even = {0}, odd = {0};
+            for (long i = 0; i < kernel; i++) {
+                const float *a = from + i * width * planes, *b = weights + i * length;
+                long j = 0;
+                for (; j + LANES < length; j += 2 * LANES) {
+                    even += LOAD(a + j) * LOAD(b + j);
+                    odd += LOAD(a + j + LANES) * LOAD(b + j + LANES);
+                }
+                if (j < length) even += LOAD(a + j) * LOAD(b + j);
+            }
+            const float value = bias[0] + total(even + odd);
+            to[x] = rectify && value < 0 ? 0 : value;
+        }
+    }
+}
+
+/* weights[i][j][:][:] += sum over y, x of in[y + i][x + j][:] * out[y][x][:] */
+void convolve_weights(const float *in, long first, long last, long height, long width, long planes, const float *out,
+                      long kernel, long filters, float *weights) {
+    const long length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
+    const walk g = {1, columns, 0, planes, 1, 0, filters, filters, filters};
+    for (long row = first; row < last; row++)
+        for (long i = 0; i < kernel; i++) {
+            float *sums = weights + i * length * filters;
+            multiply(&g, length, filters, in + (row / rows * height + row % rows + i) * width * planes,
+                     out + row * columns * filters, sums, sums);
+        }
+}
+
+/* The gradient before a rectifier that gave `out` (null: there was none), and bias += its sum over the pixels. */
+#define RECTIFY_BACK(WIDTH)                                                                                            \
+    static void rectify_back_##WIDTH(const float *gradient, const float *out, long pixels, long filters,               \
+                                     float *before, float *bias) {                                                     \
+        vec sum[WIDTH] = {{0}};                                                                                        \
+        for (long i = 0; i < pixels * filters; i += filters)                                                           \
+            _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) {                                                  \
+                vec value = LOAD(gradient + i + v * LANES);                                                            \
+                if (out) {                                                                                             \
+                    value = (vec)((LOAD(out + i + v * LANES) > 0) & (lanes)value);                                     \
+                    STORE(before + i + v * LANES, value);                                                              \
+                }                                                                                                      \
+                sum[v] += value;                                                                                       \
+            }                                                                                                          \
+        for (int v = 0; v < WIDTH; v++) STORE(bias + v * LANES, LOAD(bias + v * LANES) + sum[v]);                      \
+    }
+RECTIFY_BACK(1) RECTIFY_BACK(2) RECTIFY_BACK(4)
+void rectify_back(const float *gradient, const float *out, long pixels, long filters, float *before, float *bias) {
+    long c = 0;
+    for (; c + 4 * LANES <= filters; c += 4 * LANES)
+        rectify_back_4(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
+    for (; c + 2 * LANES <= filters; c += 2 * LANES)
+        rectify_back_2(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
+    for (; c + LANES <= filters; c += LANES)
+        rectify_back_1(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
+    for (; c < filters; c++) /* one plane */
+        for (long i = c; i < pixels * filters; i += filters) {
+            const float value = out && out[i] <= 0 ? 0 : gradient[i];
+            if (out) before[i] = value;
+            bias[c] += value;
+        }
+}
+
+/* ---- Winograd's F(4x4, 3x3): the three transforms of that paper, and those that their gradients need ---- */
+
+#define TILE 4
+#define REACH 6
+#define POINTS 36
+#define TILES 24 /* at a time, so that what they take stays in the second-level cache */
+
+/* B^T */
+static inline void input_transform(const vec d[REACH], vec t[REACH]) {
+    t[0] = 4 * d[0] - 5 * d[2] + d[4];
+    t[1] = d[3] + d[4] - 4 * (d[1] + d[2]);
+    t[2] = d[4] - d[3] + 4 * (d[1] - d[2]);
+    t[3] = d[4] - d[2] + 2 * (d[3] - d[1]);
+    t[4] = d[4] - d[2] - 2 * (d[3] - d[1]);
+    t[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+/* A^T */
+static inline void output_transform(const vec m[REACH], vec y[TILE]) {
+    const vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
+    y[0] = m[0] + a + c;
+    y[1] = b + 2 * d;
+    y[2] = a + 4 * c;
+    y[3] = b + 8 * d + m[5];
+}
+
+/* A */
+static inline void output_transposed(const vec y[TILE], vec m[REACH]) {
+    const vec a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4 * y[2], d = 2 * y[1] + 8 * y[3];
+    m[0] = y[0];
+    m[1] = a + b;
+    m[2] = a - b;
+    m[3] = c + d;
+    m[4] = c - d;
+    m[5] = y[3];
+}
+
+/* G */
+static inline void filter_transform(const vec g[3], vec u[REACH]) {
+    const vec a = g[0] + g[2], b = g[0] + 4 * g[2];
+    u[0] = g[0] / 4;
+    u[1] = (a + g[1]) / -6;
+    u[2] = (a - g[1]) / -6;
+    u[3] = (b + 2 * g[1]) / 24;
+    u[4] = (b - 2 * g[1]) / 24;
+    u[5] = g[2];
+}
+
+/* G^T */
+static inline void filter_transposed(const vec u[REACH], vec g[3]) {
+    const vec a = u[1] + u[2], b = u[1] - u[2], c = u[3] + u[4], d = u[3] - u[4];
+    g[0] = u[0] / 4 - a / 6 + c / 24;
+    g[1] = d / 12 - b / 6;
+    g[2] = u[5] - a / 6 + c / 6;
+}
+
+/* to = T from T^T, where T is a transform from N to M values, for every channel of a tile. */
+#define TRANSFORM_TILE(NAME, TRANSFORM, N, M)                                                                          \
+    static void NAME(const float *from, long row, long column, float *to, long to_row, long to_column,                 \
+                     long channels) {                                                                                  \
+        for (long c = 0; c < channels; c += LANES) {                                                                   \
+            vec half[N][M];                                                                                            \
+            _Pragma("GCC unroll 6") for (int j = 0; j < N; j++) {                                                      \
+                vec values[N];                                                                                         \
+                _Pragma("GCC unroll 6") for (int i = 0; i < N; i++)                                                    \
+                    values[i] = LOAD(from + i * row + j * column + c);                                                 \
+                TRANSFORM(values, half[j]);                                                                            \
+            }                                                                                                          \
+            _Pragma("GCC unroll 6") for (int i = 0; i < M; i++) {                                                      \
+                vec values[N], result[M];                                                                              \
+                _Pragma("GCC unroll 6") for (int j = 0; j < N; j++) values[j] = half[j][i];                            \
+                TRANSFORM(values, result);                                                                             \
+                _Pragma("GCC unroll 6") for (int j = 0; j < M; j++)                                                    \
+                    STORE(to + i * to_row + j * to_column + c, result[j]);                                             \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+TRANSFORM_TILE(transform_input, input_transform, 6, 6)
+TRANSFORM_TILE(transform_output, output_transform, 6, 4)
+TRANSFORM_TILE(transpose_output, output_transposed, 4, 6)
+TRANSFORM_TILE(transform_filters, filter_transform, 3, 6)
+TRANSFORM_TILE(transpose_filters, filter_transposed, 6, 3)
+
+/* filters [3][3][count] to [36][count], and back for gradients; count is planes times filters */
+void winograd_filters(const float *weights, long count, float *transformed) {
+    transform_filters(weights, 3 * count, count, transformed, REACH * count, count, count);
+}
+void winograd_filters_back(const float *transformed, long count, float *weights) {
+    transpose_filters(transformed, REACH * count, count, weights, 3 * count, count, count);
+}
+
+static long smaller(long a, long b) { return a < b ? a : b; }
+
+/* The tile's `side` x `side` pixels from (y, x) on, zero beyond the image; copied only where the image ends. */
+static const float *pixels(const float *image, long height, long width, long channels, long y, long x, long side,
+                           float *copy, long *row) {
+    if (y >= 0 && x >= 0 && y + side <= height && x + side <= width) {
+        *row = width * channels;
+        return image + (y * width + x) * channels;
+    }
+    *row = side * channels;
+    memset(copy, 0, sizeof(float) * side * side * channels);
+    const long first = x < 0 ? -x : 0, last = smaller(side, width - x);
+    for (long i = 0; i < side; i++)
+        if (y + i >= 0 && y + i < height && first < last)
+            memcpy(copy + (i * side + first) * channels, image + ((y + i) * width + x + first) * channels,
+                   sizeof(float) * (last - first) * channels);
+    return copy;
+}
+
+/* out = bias + the 3x3 convolution of in, padded with one zero, rectified or not, for the tiles from `begin` to before `end` of all
+ * images, counted on: what one thread does. `transformed` comes from winograd_filters; `work` has room for
+ * winograd_room(planes, filters) floats. */
+void winograd(const float *in, long begin, long end, long height, long width, long planes, const float *transformed,
+              const float *bias, long filters, long rectify, float *out, float *work) {
+    const long down = (height + TILE - 1) / TILE, across = (width + TILE - 1) / TILE;
+    const long from = TILES * planes + 16, to = TILES * filters + 16; /* 16: no two points on one line of the cache */
+    float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
+    const walk g = {1, planes, 0, 1, planes, 0, filters, 0, filters};
+    static const float none[4096];
+    for (long first = begin; first < end; first += TILES) {
+        const long here = smaller(TILES, end - first);
+        for (long t = 0; t < here; t++) {
+            const long image = (first + t) / (down * across), place = (first + t) % (down * across);
+            long row;
+            const float *square = pixels(in + image * height * width * planes, height, width, planes,
+                                         place / across * TILE - 1, place % across * TILE - 1, REACH, tile, &row);
+            transform_input(square, row, planes, values + t * planes, REACH * from, from, planes);
+        }
+        for (long p = 0; p < POINTS; p++)
+            multiply(&g, here, filters, values + p * from, transformed + p * planes * filters, none, sums + p * to);
+        for (long t = 0; t < here; t++) {
+            const long image = (first + t) / (down * across), place = (first + t) % (down * across);
+            const long y = place / across * TILE, x = place % across * TILE;
+            transform_output(sums + t * filters, REACH * to, to, tile, TILE * filters, filters, filters);
+            for (long i = 0; i < smaller(TILE, height - y); i++) {
+                float *pixel = out + ((image * height + y + i) * width + x) * filters;
+                for (long j = 0; j < smaller(TILE, width - x); j++, pixel += filters)
+                    for (long c = 0; c < filters; c += LANES) {
+                        const vec value = LOAD(tile + (i * TILE + j) * filters + c) + LOAD(bias + c);
+                        STORE(pixel + c, rectify ? positive(value) : value);
+                    }
+            }
+        }
+    }
+}
+
+/* transformed += the gradient by the transformed filters */
+void winograd_weights(const float *in, long begin, long end, long height, long width, long planes, const float *out,
+                      long filters, float *transformed, float *work) {
+    const long down = (height + TILE - 1) / TILE, across = (width + TILE - 1) / TILE;
+    const long from = TILES * planes + 16, to = TILES * filters + 16;
+    float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
+    for (long first = begin; first < end; first += TILES) {
+        const long here = smaller(TILES, end - first);
+        for (long t = 0; t < here; t++) {
+            const long image = (first + t) / (down * across), place = (first + t) % (down * across);
+            const long y = place / across * TILE, x = place % across * TILE;
+            long row;
+            const float *square = pixels(in + image * height * width * planes, height, width, planes, y - 1, x - 1,
+                                         REACH, tile, &row);
+            transform_input(square, row, planes, values + t * planes, REACH * from, from, planes);
+            square = pixels(out + image * height * width * filters, height, width, filters, y, x, TILE, tile, &row);
+            transpose_output(square, row, filters, sums + t * filters, REACH * to, to, filters);
+        }
+        const walk g = {1, here, 0, planes, 1, 0, filters, filters, filters};
+        for (long p = 0; p < POINTS; p++) {
+            float *gradient = transformed + p * planes * filters;
+            multiply(&g, planes, filters, values + p * from, sums + p * to, gradient, gradient);
+        }
+    }
+}
+
+long winograd_room(long planes, long filters) {
+    const long most = planes > filters ? planes : filters;
+    return POINTS * (TILES * (planes + filters) + 32 + most);
+}

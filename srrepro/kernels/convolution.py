@@ -1,0 +1,203 @@
+"""The convolutions of these networks on a processor, faster than PyTorch's; the mathematics are the same.
+
+Within `with Native():` PyTorch's `conv2d` takes this way wherever it can, so no network has to know of it. Float32;
+every convolution differs from PyTorch's by rounding only, some 1e-6 of the largest value.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from srrepro.kernels.compiled import library
+from srrepro.models.recipe import rectified
+
+Mode = Literal["native", "eager"]
+MOST_PLANES = 1024
+_POOL = ThreadPoolExecutor(thread_name_prefix="convolution")
+
+
+def fastest_mode(device: str, precision: str = "float32") -> Mode:
+    """`native`, convolutions in C, on a processor and in float32, where they can be compiled; `eager`, PyTorch's."""
+    return "native" if (device, precision) == ("cpu", "float32") and library() is not None else "eager"
+
+
+class Native(TorchFunctionMode):
+    """Where this is entered, by the thread that enters it, convolutions that the C functions know are theirs.
+
+    `threads` share each of them.
+    """
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.threads = threads
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.conv2d and not kwargs and _known(*args):
+            planes, weight, bias, _, padding = args[:5]
+            return _Convolution.apply(planes, weight, bias, padding[0], False, self.threads)  # type: ignore[no-untyped-call]
+        if func is rectified:
+            layer, planes = args
+            own = (layer.stride, layer.padding, layer.dilation, layer.groups)
+            if layer.padding_mode == "zeros" and _known(planes, layer.weight, layer.bias, *own):
+                return _Convolution.apply(  # type: ignore[no-untyped-call]
+                    planes, layer.weight, layer.bias, layer.padding[0], True, self.threads
+                )
+        return func(*args, **(kwargs or {}))
+
+
+def _known(
+    planes: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = (1, 1),
+    padding: Any = "",
+    dilation: Any = (1, 1),
+    groups: int = 1,
+) -> bool:
+    filters, inputs, height, width = weight.shape
+    return (
+        planes.dtype is weight.dtype is torch.float32
+        and planes.device.type == "cpu"
+        and planes.ndim == 4
+        and height == width
+        and (stride, dilation, groups) == ((1, 1), (1, 1), 1)
+        and padding in [(border, border) for border in range(height)]
+        and min(planes.shape[2:]) + 2 * padding[0] >= height
+        and filters * inputs > 1
+        and all(count == 1 or count % 16 == 0 and count <= MOST_PLANES for count in (filters, inputs))
+    )
+
+
+class _Convolution(torch.autograd.Function):
+    """Planes and gradients are held as [image][row][column][plane], PyTorch's channels-last."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, planes: Tensor, weight: Tensor, bias: Tensor | None, padding: int, rectify: bool, threads: int
+    ) -> Tensor:
+        start = torch.zeros(len(weight)) if bias is None else bias.detach().contiguous()
+        out = _convolved(_laid_out(planes), weight.detach().permute(2, 3, 1, 0), start, padding, rectify, threads)
+        ctx.save_for_backward(planes, weight, out if rectify else None)
+        ctx.padding, ctx.threads = padding, threads
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        planes, weight, out = ctx.saved_tensors
+        gradient, kernel = _laid_out(gradients[0]), weight.shape[-1]
+        for_planes = for_weight = None
+        for_bias = torch.zeros(len(weight))
+        before = gradient if out is None else torch.empty_like(gradient)
+        _library().rectify_back(
+            gradient.data_ptr(), None if out is None else out.data_ptr(), gradient[..., 0].numel(), len(weight),
+            before.data_ptr(), for_bias.data_ptr(),
+        )  # fmt: skip
+        if ctx.needs_input_grad[0]:
+            turned, start = weight.detach().flip(2, 3).permute(2, 3, 0, 1), torch.zeros(weight.shape[1])
+            for_planes = _convolved(before, turned, start, kernel - 1 - ctx.padding, False, ctx.threads)
+        if ctx.needs_input_grad[1]:
+            for_weight = _gradient(_laid_out(planes.detach()), before, kernel, ctx.padding).permute(3, 2, 0, 1)
+        return for_planes, for_weight, for_bias if ctx.needs_input_grad[2] else None, None, None, None
+
+
+def _convolved(planes: Tensor, weight: Tensor, start: Tensor, padding: int, rectify: bool, threads: int) -> Tensor:
+    """[n, o, H, W] from `planes` [n, h, w, i] by `weight` [k, k, i, o], with `padding` zeros around."""
+    weight = weight.contiguous()
+    kernel, _, inputs, filters = weight.shape
+    if _tiled(kernel, inputs, filters, padding):
+        count, height, width, _ = planes.shape
+        out = _room(count, filters, height, width)
+        transformed = torch.empty(36, inputs, filters)
+        _library().winograd_filters(weight.data_ptr(), inputs * filters, transformed.data_ptr())
+
+        def tiles(begin: int, end: int) -> None:
+            work = torch.empty(_library().winograd_room(inputs, filters))
+            _library().winograd(
+                planes.data_ptr(), begin, end, height, width, inputs, transformed.data_ptr(), start.data_ptr(), filters,
+                rectify, out.data_ptr(), work.data_ptr(),
+            )  # fmt: skip
+
+        _share(threads, count * -(-height // 4) * -(-width // 4), tiles)
+        return out
+    planes = _bordered(planes, padding)
+    count, height, width, _ = planes.shape
+    rows_out = height - kernel + 1
+    out = _room(count, filters, rows_out, width - kernel + 1)
+
+    def rows(begin: int, end: int) -> None:
+        _library().convolve(
+            planes.data_ptr(), begin, end, height, width, inputs, weight.data_ptr(), start.data_ptr(), kernel, filters,
+            rectify, out.data_ptr(),
+        )  # fmt: skip
+
+    _share(threads, count * rows_out, rows)
+    return out
+
+
+def _gradient(planes: Tensor, out: Tensor, kernel: int, padding: int) -> Tensor:
+    """The gradient by the weight, [k, k, i, o]."""
+    inputs, filters = planes.shape[-1], out.shape[-1]
+    if _tiled(kernel, inputs, filters, padding):
+        count, height, width, _ = planes.shape
+        transformed, weight = torch.zeros(36, inputs, filters), torch.empty(kernel, kernel, inputs, filters)
+        work = torch.empty(_library().winograd_room(inputs, filters))
+        _library().winograd_weights(
+            planes.data_ptr(), 0, count * -(-height // 4) * -(-width // 4), height, width, inputs, out.data_ptr(),
+            filters, transformed.data_ptr(), work.data_ptr(),
+        )  # fmt: skip
+        _library().winograd_filters_back(transformed.data_ptr(), inputs * filters, weight.data_ptr())
+        return weight
+    if filters == 1:  # the wide side last: the gradient's one plane is moved over the many
+        return _gradient(out, planes, kernel, kernel - 1 - padding).flip(0, 1).transpose(2, 3)
+    planes = _bordered(planes, padding)
+    count, height, width, _ = planes.shape
+    weight = torch.zeros(kernel, kernel, inputs, filters)
+    _library().convolve_weights(
+        planes.data_ptr(), 0, count * out.shape[1], height, width, inputs, out.data_ptr(), kernel, filters,
+        weight.data_ptr(),
+    )  # fmt: skip
+    return weight
+
+
+def _tiled(kernel: int, inputs: int, filters: int, padding: int) -> bool:
+    return (kernel, padding) == (3, 1) and inputs > 1 and filters > 1
+
+
+def _bordered(planes: Tensor, border: int) -> Tensor:
+    if border == 0:
+        return planes
+    count, height, width, inputs = planes.shape
+    wider = torch.zeros(count, height + 2 * border, width + 2 * border, inputs)
+    wider[:, border : border + height, border : border + width] = planes
+    return wider
+
+
+def _laid_out(planes: Tensor) -> Tensor:
+    return planes.permute(0, 2, 3, 1).contiguous()
+
+
+def _room(count: int, planes: int, height: int, width: int) -> Tensor:
+    return torch.empty((count, planes, height, width), memory_format=torch.channels_last)
+
+
+def _share(threads: int, count: int, work: Callable[[int, int], None]) -> None:
+    """Parts of the work to threads; while they are in the C functions, Python lets others run."""
+    threads = min(threads, count)
+    if threads == 1:
+        work(0, count)
+        return
+    ends = [count * part // threads for part in range(threads + 1)]
+    for _ in _POOL.map(work, ends[:-1], ends[1:]):
+        pass
+
+
+def _library() -> Any:
+    functions = library()
+    assert functions is not None, "Native was entered where nothing was compiled"
+    return functions
