@@ -18,6 +18,7 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
+from srrepro.kernels.convolution import fastest_mode
 from srrepro.models.recipe import Constant, Cosine, Recipe, Steps
 from srrepro.reporting.provenance import machine
 from srrepro.training.engine import Precision
@@ -57,13 +58,14 @@ def beginning(recipe: Recipe, iterations: int, watched: str) -> Recipe:
 def main(
     name: str, table: Path, iterations: int, watched: str, precision: Precision, data: Path, mirror: Path | None
 ) -> None:
-    run = Run(recipe=beginning(models.recipe(name), iterations, watched), precision=precision)
+    mode = fastest_mode("cpu", precision)
+    run = Run(recipe=beginning(models.recipe(name), iterations, watched), precision=precision, mode=mode)
     folder = DataFolder(data, mirror)
     prepare_training(folder, run.shape)
     workplace = Path("results/.running") / f"first-{iterations}-{run.name(folder)}"
     workplace.mkdir(parents=True, exist_ok=True)
     _, state = train(run, folder, workplace)
-    about = {"recipe": name, "precision": precision}
+    about = {"recipe": name, "precision": precision, "mode": mode}
     where = {"threads": torch.get_num_threads(), "machine": machine(run.device)}
     rows = pd.DataFrame([about | row | where for row in state.log])
     if table.exists():
