@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 # Before torch is loaded: its threads wait for each other by spinning, which costs more than it gains on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Before the first test is collected: what is compiled is kept for the session only.
+_CACHE = tempfile.TemporaryDirectory(prefix="srrepro-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 MIRROR = os.environ.get("SRREPRO_MIRROR")
 """Kept before the tests, which must not see it, take it out of the environment."""

@@ -1,5 +1,6 @@
 """The convolutions in C, compiled for this processor the first time that they are wanted."""
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -19,10 +20,10 @@ FUNCTIONS = {
     "convolve": (POINTER, *[NUMBER] * 5, POINTER, POINTER, NUMBER, NUMBER, NUMBER, POINTER),
     "convolve_weights": (POINTER, *[NUMBER] * 5, POINTER, NUMBER, NUMBER, POINTER),
     "rectify_back": (POINTER, POINTER, NUMBER, NUMBER, POINTER, POINTER),
-    "winograd_filters": (POINTER, NUMBER, POINTER),
-    "winograd_filters_back": (POINTER, NUMBER, POINTER),
-    "winograd": (POINTER, *[NUMBER] * 5, POINTER, POINTER, NUMBER, NUMBER, POINTER, POINTER),
-    "winograd_weights": (POINTER, *[NUMBER] * 5, POINTER, NUMBER, POINTER, POINTER),
+    "winograd_filters": (POINTER, NUMBER, NUMBER, POINTER),
+    "winograd_filters_back": (POINTER, NUMBER, NUMBER, POINTER),
+    "winograd": (POINTER, *[NUMBER] * 5, POINTER, POINTER, *[NUMBER] * 4, POINTER, POINTER),
+    "winograd_weights": (POINTER, *[NUMBER] * 5, POINTER, *[NUMBER] * 3, POINTER, POINTER),
 }
 
 
@@ -32,36 +33,39 @@ def library() -> ctypes.CDLL | None:
 
     They are kept in the user's cache folder, under a name that stands for the source, the compiler and the processor.
     """
-    source = Path(str(files("srrepro"))) / "kernels" / "convolution.c"
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return None
+    source = Path(str(files("srrepro"))) / "kernels" / "convolution.c"
     try:
-        version = _output(compiler, "--version")
-    except (OSError, subprocess.SubprocessError):
+        known = "\0".join([source.read_text(encoding="utf-8"), _output(compiler, "--version"), *FLAGS, _processor()])
+        kept = _cache() / f"convolution-{hashlib.sha256(known.encode()).hexdigest()[:16]}.so"
+        if kept.exists():
+            return _declared(ctypes.CDLL(str(kept)))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            made = Path(folder) / kept.name
+            _compile(compiler, source, made)
+            _keep(made, kept)
+            return _declared(ctypes.CDLL(str(made)))
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or error
+        say(f"the convolutions in C could not be compiled by {compiler}, so PyTorch's are used: {said}")
         return None
-    known = hashlib.sha256("\0".join([source.read_text(), version, *FLAGS, _processor()]).encode()).hexdigest()
-    for folder in (_cache(), Path(tempfile.gettempdir()) / f"srrepro-{os.getuid()}"):
-        file = folder / f"convolution-{known[:16]}.so"
-        try:
-            if not file.exists():
-                _compile(compiler, source, file)
-            return _declared(ctypes.CDLL(str(file)))
-        except (OSError, subprocess.SubprocessError) as error:
-            said = getattr(error, "stderr", None) or error
-            say(f"the convolutions in C could not be compiled into {folder}, PyTorch's are used: {said}")
-    return None
 
 
-def _compile(compiler: str, source: Path, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        made = Path(folder) / file.name
-        try:
-            _output(compiler, *FLAGS, "-march=native", str(source), "-o", str(made))
-        except subprocess.CalledProcessError:  # clang for Arm knows the processor by another name
-            _output(compiler, *FLAGS, "-mcpu=native", str(source), "-o", str(made))
-        made.replace(file)
+def _compile(compiler: str, source: Path, made: Path) -> None:
+    try:
+        _output(compiler, *FLAGS, "-march=native", str(source), "-o", str(made))
+    except subprocess.CalledProcessError:  # some compilers for Arm know the processor by another name
+        _output(compiler, *FLAGS, "-mcpu=native", str(source), "-o", str(made))
+
+
+def _keep(made: Path, kept: Path) -> None:
+    part = kept.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):  # no place for it: the next process compiles again
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made, part)
+        part.replace(kept)
 
 
 def _output(*command: str) -> str:

@@ -1,9 +1,10 @@
 /* Convolutions of small networks on one processor core, in float32. Images are [rows][columns][channels].
  *
- * Everything is one product of small matrices, held in registers (`multiply`), and three ways to walk through memory:
- * `convolve` (any kernel, no padding), `winograd` (3x3, zero padding, 4x4 outputs a tile: 36 products where the
- * definition takes 144; Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308), and
- * for each its gradient by the weights. The gradient by the input is a convolution too, with the filters turned.
+ * Everything is one product of small matrices, held in registers (`multiply`), and two ways to walk through memory:
+ * `convolve` does as the definition says, without padding; `winograd` takes 36 products for 4x4 outputs of a 3x3 kernel,
+ * where the definition takes 144, and for 2x2 outputs of a 5x5 kernel instead of 100 (Lavin and Gray, "Fast Algorithms
+ * for Convolutional Neural Networks", arXiv 1509.09308). Each has its gradient by the weights; the gradient by the input
+ * is a convolution too, with the filters turned.
  */
 
 #include <string.h>
@@ -20,6 +21,7 @@
 #endif
 #define WIDEST (REGISTERS == 12 ? 2 : 4) /* vectors of one row of sums */
 #define HIGHEST 12
+#define MOST_PLANES 1024
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -159,22 +161,25 @@ void rectify_back(const float *gradient, const float *out, long pixels, long fil
         rectify_back_2(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
     for (; c + LANES <= filters; c += LANES)
         rectify_back_1(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
-    for (; c < filters; c++) /* one plane */
-        for (long i = c; i < pixels * filters; i += filters) {
+    if (filters == 1) {
+        double sum = 0;
+        for (long i = 0; i < pixels; i++) {
             const float value = out && out[i] <= 0 ? 0 : gradient[i];
             if (out) before[i] = value;
-            bias[c] += value;
+            sum += value;
         }
+        bias[0] += sum;
+    }
 }
 
-/* ---- Winograd's F(4x4, 3x3): the three transforms of that paper, and those that their gradients need ---- */
+/* ---- Winograd's F(4x4, 3x3) and F(2x2, 5x5): tiles of 6x6 pixels in both, evaluated at 0, 1, -1, 2, -2, infinity ---- */
 
-#define TILE 4
 #define REACH 6
 #define POINTS 36
 #define TILES 24 /* at a time, so that what they take stays in the second-level cache */
+#define TILE(kernel) (REACH + 1 - (kernel))
 
-/* B^T */
+/* B^T of that paper: 6 pixels to 6 points */
 static inline void input_transform(const vec d[REACH], vec t[REACH]) {
     t[0] = 4 * d[0] - 5 * d[2] + d[4];
     t[1] = d[3] + d[4] - 4 * (d[1] + d[2]);
@@ -184,17 +189,19 @@ static inline void input_transform(const vec d[REACH], vec t[REACH]) {
     t[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
-/* A^T */
-static inline void output_transform(const vec m[REACH], vec y[TILE]) {
+/* A^T: 6 points to 4 or 2 outputs; and A, which its gradient needs */
+static inline void output_transform_3(const vec m[REACH], vec y[4]) {
     const vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
     y[0] = m[0] + a + c;
     y[1] = b + 2 * d;
     y[2] = a + 4 * c;
     y[3] = b + 8 * d + m[5];
 }
-
-/* A */
-static inline void output_transposed(const vec y[TILE], vec m[REACH]) {
+static inline void output_transform_5(const vec m[REACH], vec y[2]) {
+    y[0] = m[0] + m[1] + m[2] + m[3] + m[4];
+    y[1] = m[1] - m[2] + 2 * (m[3] - m[4]) + m[5];
+}
+static inline void output_transposed_3(const vec y[4], vec m[REACH]) {
     const vec a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4 * y[2], d = 2 * y[1] + 8 * y[3];
     m[0] = y[0];
     m[1] = a + b;
@@ -203,9 +210,17 @@ static inline void output_transposed(const vec y[TILE], vec m[REACH]) {
     m[4] = c - d;
     m[5] = y[3];
 }
+static inline void output_transposed_5(const vec y[2], vec m[REACH]) {
+    m[0] = y[0];
+    m[1] = y[0] + y[1];
+    m[2] = y[0] - y[1];
+    m[3] = y[0] + 2 * y[1];
+    m[4] = y[0] - 2 * y[1];
+    m[5] = y[1];
+}
 
-/* G */
-static inline void filter_transform(const vec g[3], vec u[REACH]) {
+/* G: 3 or 5 weights to 6 points; and G^T, for the gradient */
+static inline void filter_transform_3(const vec g[3], vec u[REACH]) {
     const vec a = g[0] + g[2], b = g[0] + 4 * g[2];
     u[0] = g[0] / 4;
     u[1] = (a + g[1]) / -6;
@@ -214,13 +229,28 @@ static inline void filter_transform(const vec g[3], vec u[REACH]) {
     u[4] = (b - 2 * g[1]) / 24;
     u[5] = g[2];
 }
-
-/* G^T */
-static inline void filter_transposed(const vec u[REACH], vec g[3]) {
+static inline void filter_transform_5(const vec g[5], vec u[REACH]) {
+    const vec a = g[0] + g[2] + g[4], b = g[1] + g[3], c = g[0] + 4 * g[2] + 16 * g[4], d = 2 * g[1] + 8 * g[3];
+    u[0] = g[0] / 4;
+    u[1] = (a + b) / -6;
+    u[2] = (a - b) / -6;
+    u[3] = (c + d) / 24;
+    u[4] = (c - d) / 24;
+    u[5] = g[4];
+}
+static inline void filter_transposed_3(const vec u[REACH], vec g[3]) {
     const vec a = u[1] + u[2], b = u[1] - u[2], c = u[3] + u[4], d = u[3] - u[4];
     g[0] = u[0] / 4 - a / 6 + c / 24;
     g[1] = d / 12 - b / 6;
     g[2] = u[5] - a / 6 + c / 6;
+}
+static inline void filter_transposed_5(const vec u[REACH], vec g[5]) {
+    const vec a = u[1] + u[2], b = u[1] - u[2], c = u[3] + u[4], d = u[3] - u[4];
+    g[0] = u[0] / 4 - a / 6 + c / 24;
+    g[1] = d / 12 - b / 6;
+    g[2] = c / 6 - a / 6;
+    g[3] = d / 3 - b / 6;
+    g[4] = u[5] - a / 6 + 2 * c / 3;
 }
 
 /* to = T from T^T, where T is a transform from N to M values, for every channel of a tile. */
@@ -245,17 +275,23 @@ static inline void filter_transposed(const vec u[REACH], vec g[3]) {
         }                                                                                                              \
     }
 TRANSFORM_TILE(transform_input, input_transform, 6, 6)
-TRANSFORM_TILE(transform_output, output_transform, 6, 4)
-TRANSFORM_TILE(transpose_output, output_transposed, 4, 6)
-TRANSFORM_TILE(transform_filters, filter_transform, 3, 6)
-TRANSFORM_TILE(transpose_filters, filter_transposed, 6, 3)
+TRANSFORM_TILE(transform_output_3, output_transform_3, 6, 4)
+TRANSFORM_TILE(transform_output_5, output_transform_5, 6, 2)
+TRANSFORM_TILE(transpose_output_3, output_transposed_3, 4, 6)
+TRANSFORM_TILE(transpose_output_5, output_transposed_5, 2, 6)
+TRANSFORM_TILE(transform_filters_3, filter_transform_3, 3, 6)
+TRANSFORM_TILE(transform_filters_5, filter_transform_5, 5, 6)
+TRANSFORM_TILE(transpose_filters_3, filter_transposed_3, 6, 3)
+TRANSFORM_TILE(transpose_filters_5, filter_transposed_5, 6, 5)
 
-/* filters [3][3][count] to [36][count], and back for gradients; count is planes times filters */
-void winograd_filters(const float *weights, long count, float *transformed) {
-    transform_filters(weights, 3 * count, count, transformed, REACH * count, count, count);
+/* filters [kernel][kernel][count] to [36][count], and back for gradients; count is planes times filters */
+void winograd_filters(const float *weights, long kernel, long count, float *transformed) {
+    (kernel == 3 ? transform_filters_3 : transform_filters_5)(weights, kernel * count, count, transformed,
+                                                              REACH * count, count, count);
 }
-void winograd_filters_back(const float *transformed, long count, float *weights) {
-    transpose_filters(transformed, REACH * count, count, weights, 3 * count, count, count);
+void winograd_filters_back(const float *transformed, long kernel, long count, float *weights) {
+    (kernel == 3 ? transpose_filters_3 : transpose_filters_5)(transformed, REACH * count, count, weights,
+                                                              kernel * count, count, count);
 }
 
 static long smaller(long a, long b) { return a < b ? a : b; }
@@ -277,36 +313,39 @@ static const float *pixels(const float *image, long height, long width, long cha
     return copy;
 }
 
-/* out = bias + the 3x3 convolution of in, padded with one zero, rectified or not, for the tiles from `begin` to before `end` of all
- * images, counted on: what one thread does. `transformed` comes from winograd_filters; `work` has room for
+/* out = bias + the convolution of in, with `padding` zeros around, rectified or not; for the tiles from `begin` to before
+ * `end` of all images, counted on: what one thread does. `transformed` comes from winograd_filters; `work` has room for
  * winograd_room(planes, filters) floats. */
 void winograd(const float *in, long begin, long end, long height, long width, long planes, const float *transformed,
-              const float *bias, long filters, long rectify, float *out, float *work) {
-    const long down = (height + TILE - 1) / TILE, across = (width + TILE - 1) / TILE;
+              const float *bias, long kernel, long padding, long filters, long rectify, float *out, float *work) {
+    const long rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
+    const long side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
     const long from = TILES * planes + 16, to = TILES * filters + 16; /* 16: no two points on one line of the cache */
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
     const walk g = {1, planes, 0, 1, planes, 0, filters, 0, filters};
-    static const float none[4096];
+    static const float none[MOST_PLANES];
     for (long first = begin; first < end; first += TILES) {
         const long here = smaller(TILES, end - first);
         for (long t = 0; t < here; t++) {
             const long image = (first + t) / (down * across), place = (first + t) % (down * across);
             long row;
             const float *square = pixels(in + image * height * width * planes, height, width, planes,
-                                         place / across * TILE - 1, place % across * TILE - 1, REACH, tile, &row);
+                                         place / across * side - padding, place % across * side - padding, REACH, tile,
+                                         &row);
             transform_input(square, row, planes, values + t * planes, REACH * from, from, planes);
         }
         for (long p = 0; p < POINTS; p++)
             multiply(&g, here, filters, values + p * from, transformed + p * planes * filters, none, sums + p * to);
         for (long t = 0; t < here; t++) {
             const long image = (first + t) / (down * across), place = (first + t) % (down * across);
-            const long y = place / across * TILE, x = place % across * TILE;
-            transform_output(sums + t * filters, REACH * to, to, tile, TILE * filters, filters, filters);
-            for (long i = 0; i < smaller(TILE, height - y); i++) {
-                float *pixel = out + ((image * height + y + i) * width + x) * filters;
-                for (long j = 0; j < smaller(TILE, width - x); j++, pixel += filters)
+            const long y = place / across * side, x = place % across * side;
+            (kernel == 3 ? transform_output_3 : transform_output_5)(sums + t * filters, REACH * to, to, tile,
+                                                                    side * filters, filters, filters);
+            for (long i = 0; i < smaller(side, rows - y); i++) {
+                float *pixel = out + ((image * rows + y + i) * columns + x) * filters;
+                for (long j = 0; j < smaller(side, columns - x); j++, pixel += filters)
                     for (long c = 0; c < filters; c += LANES) {
-                        const vec value = LOAD(tile + (i * TILE + j) * filters + c) + LOAD(bias + c);
+                        const vec value = LOAD(tile + (i * side + j) * filters + c) + LOAD(bias + c);
                         STORE(pixel + c, rectify ? positive(value) : value);
                     }
             }
@@ -316,21 +355,23 @@ void winograd(const float *in, long begin, long end, long height, long width, lo
 
 /* transformed += the gradient by the transformed filters */
 void winograd_weights(const float *in, long begin, long end, long height, long width, long planes, const float *out,
-                      long filters, float *transformed, float *work) {
-    const long down = (height + TILE - 1) / TILE, across = (width + TILE - 1) / TILE;
+                      long kernel, long padding, long filters, float *transformed, float *work) {
+    const long rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
+    const long side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
     const long from = TILES * planes + 16, to = TILES * filters + 16;
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
     for (long first = begin; first < end; first += TILES) {
         const long here = smaller(TILES, end - first);
         for (long t = 0; t < here; t++) {
             const long image = (first + t) / (down * across), place = (first + t) % (down * across);
-            const long y = place / across * TILE, x = place % across * TILE;
+            const long y = place / across * side, x = place % across * side;
             long row;
-            const float *square = pixels(in + image * height * width * planes, height, width, planes, y - 1, x - 1,
-                                         REACH, tile, &row);
+            const float *square = pixels(in + image * height * width * planes, height, width, planes, y - padding,
+                                         x - padding, REACH, tile, &row);
             transform_input(square, row, planes, values + t * planes, REACH * from, from, planes);
-            square = pixels(out + image * height * width * filters, height, width, filters, y, x, TILE, tile, &row);
-            transpose_output(square, row, filters, sums + t * filters, REACH * to, to, filters);
+            square = pixels(out + image * rows * columns * filters, rows, columns, filters, y, x, side, tile, &row);
+            (kernel == 3 ? transpose_output_3 : transpose_output_5)(square, row, filters, sums + t * filters,
+                                                                    REACH * to, to, filters);
         }
         const walk g = {1, here, 0, planes, 1, 0, filters, filters, filters};
         for (long p = 0; p < POINTS; p++) {

@@ -110,48 +110,46 @@ def _convolved(planes: Tensor, weight: Tensor, start: Tensor, padding: int, rect
     """[n, o, H, W] from `planes` [n, h, w, i] by `weight` [k, k, i, o], with `padding` zeros around."""
     weight = weight.contiguous()
     kernel, _, inputs, filters = weight.shape
-    if _tiled(kernel, inputs, filters, padding):
-        count, height, width, _ = planes.shape
-        out = _room(count, filters, height, width)
+    count, height, width, _ = planes.shape
+    rows, columns = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
+    out = torch.empty((count, filters, rows, columns), memory_format=torch.channels_last)
+    if _in_tiles(kernel, inputs, filters):
         transformed = torch.empty(36, inputs, filters)
-        _library().winograd_filters(weight.data_ptr(), inputs * filters, transformed.data_ptr())
+        _library().winograd_filters(weight.data_ptr(), kernel, inputs * filters, transformed.data_ptr())
 
-        def tiles(begin: int, end: int) -> None:
+        def some_tiles(begin: int, end: int) -> None:
             work = torch.empty(_library().winograd_room(inputs, filters))
             _library().winograd(
-                planes.data_ptr(), begin, end, height, width, inputs, transformed.data_ptr(), start.data_ptr(), filters,
-                rectify, out.data_ptr(), work.data_ptr(),
+                planes.data_ptr(), begin, end, height, width, inputs, transformed.data_ptr(), start.data_ptr(), kernel,
+                padding, filters, rectify, out.data_ptr(), work.data_ptr(),
             )  # fmt: skip
 
-        _share(threads, count * -(-height // 4) * -(-width // 4), tiles)
+        _share(threads, count * _tiles(rows, columns, kernel), some_tiles)
         return out
     planes = _bordered(planes, padding)
-    count, height, width, _ = planes.shape
-    rows_out = height - kernel + 1
-    out = _room(count, filters, rows_out, width - kernel + 1)
 
-    def rows(begin: int, end: int) -> None:
+    def some_rows(begin: int, end: int) -> None:
         _library().convolve(
-            planes.data_ptr(), begin, end, height, width, inputs, weight.data_ptr(), start.data_ptr(), kernel, filters,
-            rectify, out.data_ptr(),
+            planes.data_ptr(), begin, end, *planes.shape[1:3], inputs, weight.data_ptr(), start.data_ptr(), kernel,
+            filters, rectify, out.data_ptr(),
         )  # fmt: skip
 
-    _share(threads, count * rows_out, rows)
+    _share(threads, count * rows, some_rows)
     return out
 
 
 def _gradient(planes: Tensor, out: Tensor, kernel: int, padding: int) -> Tensor:
     """The gradient by the weight, [k, k, i, o]."""
     inputs, filters = planes.shape[-1], out.shape[-1]
-    if _tiled(kernel, inputs, filters, padding):
+    if _in_tiles(kernel, inputs, filters):
         count, height, width, _ = planes.shape
         transformed, weight = torch.zeros(36, inputs, filters), torch.empty(kernel, kernel, inputs, filters)
         work = torch.empty(_library().winograd_room(inputs, filters))
         _library().winograd_weights(
-            planes.data_ptr(), 0, count * -(-height // 4) * -(-width // 4), height, width, inputs, out.data_ptr(),
-            filters, transformed.data_ptr(), work.data_ptr(),
+            planes.data_ptr(), 0, count * _tiles(out.shape[1], out.shape[2], kernel), height, width, inputs,
+            out.data_ptr(), kernel, padding, filters, transformed.data_ptr(), work.data_ptr(),
         )  # fmt: skip
-        _library().winograd_filters_back(transformed.data_ptr(), inputs * filters, weight.data_ptr())
+        _library().winograd_filters_back(transformed.data_ptr(), kernel, inputs * filters, weight.data_ptr())
         return weight
     if filters == 1:  # the wide side last: the gradient's one plane is moved over the many
         return _gradient(out, planes, kernel, kernel - 1 - padding).flip(0, 1).transpose(2, 3)
@@ -165,8 +163,13 @@ def _gradient(planes: Tensor, out: Tensor, kernel: int, padding: int) -> Tensor:
     return weight
 
 
-def _tiled(kernel: int, inputs: int, filters: int, padding: int) -> bool:
-    return (kernel, padding) == (3, 1) and inputs > 1 and filters > 1
+def _in_tiles(kernel: int, inputs: int, filters: int) -> bool:
+    return kernel in (3, 5) and inputs > 1 and filters > 1
+
+
+def _tiles(rows: int, columns: int, kernel: int) -> int:
+    side = 7 - kernel
+    return -(-rows // side) * -(-columns // side)
 
 
 def _bordered(planes: Tensor, border: int) -> Tensor:
@@ -180,10 +183,6 @@ def _bordered(planes: Tensor, border: int) -> Tensor:
 
 def _laid_out(planes: Tensor) -> Tensor:
     return planes.permute(0, 2, 3, 1).contiguous()
-
-
-def _room(count: int, planes: int, height: int, width: int) -> Tensor:
-    return torch.empty((count, planes, height, width), memory_format=torch.channels_last)
 
 
 def _share(threads: int, count: int, work: Callable[[int, int], None]) -> None:

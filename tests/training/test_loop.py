@@ -25,6 +25,7 @@ from srrepro.data.stores import prepare_training, read_training
 from srrepro.errors import InputError
 from srrepro.evaluation import evaluate as evaluation
 from srrepro.evaluation.upscale import Upscaler
+from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import SGD, SOAP, Constant, NoAugmentation, Patches, Recipe, Training
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
@@ -85,6 +86,9 @@ SGD_RECIPE = tiny("srcnn-915")
 VDSR_RECIPE = tiny_vdsr()
 SOAP_RUN, SGD_RUN = (Run(recipe=recipe, scale=3, log_points=LOG_POINTS) for recipe in (SOAP_RECIPE, SGD_RECIPE))
 VDSR_RUN = Run(recipe=VDSR_RECIPE, log_points=LOG_POINTS)
+# As many filters as the convolutions in C are made for.
+NATIVE_RECIPE = replace(VDSR_RECIPE, name="vdsr-t91-native", network=VeryDeep(depth=4, filters=16))
+NATIVE_RUN = Run(recipe=NATIVE_RECIPE, mode=fastest_mode("cpu"), log_points=LOG_POINTS)
 both_recipes = pytest.mark.parametrize("recipe", [SOAP_RECIPE, SGD_RECIPE], ids=["soap", "sgd"])
 
 
@@ -351,7 +355,7 @@ def stop_by(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("run", [SOAP_RUN, SGD_RUN, VDSR_RUN], ids=["soap", "sgd", "vdsr"])
+@pytest.mark.parametrize("run", [SOAP_RUN, SGD_RUN, VDSR_RUN, NATIVE_RUN], ids=["soap", "sgd", "vdsr", "native"])
 @pytest.mark.parametrize(
     "step", [7, 10, 18], ids=["between log points", "where epoch and bases change", "at a log point"]
 )
@@ -375,6 +379,23 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
     assert [row["seconds"] for row in state.log] == sorted(row["seconds"] for row in state.log)
+
+
+def test_a_run_goes_on_in_the_mode_that_it_was_begun_in(
+    folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
+) -> None:
+    place = workplace()
+    at_step(7, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(replace(NATIVE_RUN, mode="eager"), folder, place)
+    with pytest.raises(InputError, match="begun in mode eager.*--mode eager, or --fresh"):
+        train(replace(NATIVE_RUN, mode="native"), folder, place)
+
+
+@pytest.mark.parametrize("changes", [{"device": "cuda"}, {"precision": "bfloat16"}], ids=str)
+def test_native_is_for_float32_on_a_processor(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="native.*--device cpu --precision float32"):
+        Run(recipe=NATIVE_RECIPE, mode="native", **changes)
 
 
 def test_a_run_may_be_stopped_again_and_again(
@@ -542,15 +563,18 @@ def plain_steps(network: nn.Module, batches: list[tuple[Tensor, Tensor]], *, lr:
     return losses
 
 
-def test_the_engines_steps_are_those_written_by_hand() -> None:
+@pytest.mark.parametrize("mode", ["eager", fastest_mode("cpu")])
+@pytest.mark.parametrize("name", ["srcnn-915", "srcnn-955"])
+def test_the_engines_steps_are_those_written_by_hand(name: str, mode: Mode) -> None:
     torch.manual_seed(0)
-    recipe = models.recipe("srcnn-915")
+    recipe = models.recipe(name)
     training: Training = recipe.training
-    batches = [(torch.rand(4, 1, 33, 33), torch.rand(4, 1, 21, 21)) for _ in range(4)]
+    label = training.patches.label
+    batches = [(torch.rand(4, 1, 33, 33), torch.rand(4, 1, label, label)) for _ in range(4)]
     ours, theirs = recipe.network().train(), recipe.network().train()
     theirs.load_state_dict(ours.state_dict())
     start = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
-    engine = Engine(ours, training, device="cpu", precision="float32")
+    engine = Engine(ours, training, device="cpu", precision="float32", mode=mode)
     losses = [engine.step(*batch, lr=1e-4).item() for batch in batches]
     assert losses == pytest.approx(plain_steps(theirs, batches, lr=1e-4, momentum=0.9), rel=1e-5)
     for name, expected in theirs.state_dict().items():
@@ -613,22 +637,25 @@ def test_a_run_may_go_on_with_other_memory(
     assert without_times(log) == without_times(same_log)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("precision", "mode"), [("float32", "eager"), ("bfloat16", "eager"), ("float32", fastest_mode("cpu"))]
+)
 @pytest.mark.parametrize("shares", [2, 3])
-def test_threads_share_a_batch(shares: int, precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_a_batch(shares: int, precision: Precision, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one alone, to float rounding; and the same every time, whichever thread is ready first."""
     monkeypatch.setattr(engine, "LEAST_SHARE", 1)
+    monkeypatch.setattr(engine, "CHUNK", 2)
     training = replace(VDSR_RECIPE.training, batch=7)  # shares need not be alike
     torch.manual_seed(0)
     batch = torch.rand(7, 1, 11, 11), torch.rand(7, 1, 11, 11)
-    start = VDSR_RECIPE.network()
+    start = NATIVE_RECIPE.network()
     training.init(start)
 
     def trained(threads: int) -> tuple[float, dict[str, Tensor]]:
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-        network = VDSR_RECIPE.network().train()
+        network = NATIVE_RECIPE.network().train()
         network.load_state_dict(start.state_dict())
-        sharing = Engine(network, training, device="cpu", precision=precision)
+        sharing = Engine(network, training, device="cpu", precision=precision, mode=mode)
         assert sharing.shares == threads
         loss = [sharing.step(*batch, lr=0.1).item() for _ in range(3)][-1]
         return loss, network.state_dict()

@@ -1,0 +1,237 @@
+"""The convolutions in C beside PyTorch's in double precision: values, gradients, and what they leave to PyTorch."""
+
+import ctypes
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from srrepro.kernels import compiled, convolution
+from srrepro.kernels.compiled import library
+from srrepro.kernels.convolution import Native, fastest_mode
+from srrepro.models.recipe import rectified
+
+
+@pytest.fixture(autouse=True)
+def _compiled() -> None:
+    if library() is None:
+        pytest.skip("no C compiler is at hand")
+
+
+# Kernel, planes, filters, padding, height, width: every layer of SRCNN and VDSR, and what is odd about a walk through
+# an image: fewer rows than a tile, sides that no tile fits, more columns than a register block, one pixel of output.
+SHAPES = [
+    (9, 1, 64, 0, 33, 33),
+    (9, 1, 64, 4, 20, 31),
+    (1, 64, 32, 0, 25, 25),
+    (3, 64, 32, 0, 25, 25),
+    (5, 64, 32, 0, 25, 25),
+    (5, 64, 32, 2, 10, 11),
+    (5, 32, 1, 0, 25, 25),
+    (5, 32, 1, 2, 9, 8),
+    (3, 1, 64, 1, 41, 41),
+    (3, 64, 64, 1, 41, 41),
+    (3, 64, 1, 1, 41, 41),
+    (3, 16, 48, 1, 1, 2),
+    (3, 48, 16, 2, 3, 1),
+    (3, 16, 16, 1, 4, 4),
+    (3, 80, 160, 1, 9, 7),
+    (5, 16, 16, 0, 5, 5),
+    (5, 16, 16, 4, 6, 7),
+    (1, 16, 1, 0, 3, 50),
+    (7, 1, 16, 3, 7, 13),
+]
+
+
+def case(
+    kernel: int, inputs: int, filters: int, height: int, width: int, images: int = 3
+) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    planes = torch.randn(images, inputs, height, width).contiguous(memory_format=torch.channels_last)
+    return planes, torch.randn(filters, inputs, kernel, kernel) / (inputs * kernel**2) ** 0.5, torch.randn(filters)
+
+
+def worst(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, as a share of the largest value."""
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+@pytest.mark.parametrize("rectify", [False, True], ids=["plain", "rectified"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_values_and_gradients(shape: tuple[int, ...], rectify: bool) -> None:
+    kernel, inputs, filters, padding, height, width = shape
+    planes, weight, bias = case(kernel, inputs, filters, height, width)
+    layer = nn.Conv2d(inputs, filters, kernel, padding=padding)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    planes.requires_grad_()
+    with Native(threads=1):
+        out = rectified(layer, planes) if rectify else layer(planes)
+    assert type(out.grad_fn).__name__ == "_ConvolutionBackward", "PyTorch's own was used"
+
+    exact_planes = planes.detach().double().requires_grad_()
+    layer_exact = nn.Conv2d(inputs, filters, kernel, padding=padding).double()
+    layer_exact.load_state_dict(layer.state_dict())
+    exact = layer_exact(exact_planes)
+    assert worst(out, exact.clamp(min=0) if rectify else exact) < 1e-5
+
+    # Where rounding could decide which side of the rectifier a value is on, the gradient is left out of account.
+    gradient = torch.randn_like(exact) * (exact.abs() > 1e-4)
+    found = torch.autograd.grad(out, [planes, layer.weight, layer.bias], gradient.float())
+    exact = exact.clamp(min=0) if rectify else exact
+    expected = torch.autograd.grad(exact, [exact_planes, layer_exact.weight, layer_exact.bias], gradient)
+    for name, ours, theirs in zip(("planes", "weight", "bias"), found, expected, strict=True):
+        assert ours.shape == theirs.shape
+        assert worst(ours, theirs) < 3e-5, name
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(9, 1, 64, 4), (3, 64, 64, 1), (5, 64, 32, 2), (5, 32, 1, 2)], ids=str)
+def test_threads_change_nothing(shape: tuple[int, ...], images: int) -> None:
+    kernel, inputs, filters, padding = shape
+    planes, weight, bias = case(kernel, inputs, filters, 17, 19, images)
+    outs = []
+    for threads in (1, 2, 3, 1000):
+        with Native(threads), torch.inference_mode():
+            outs.append(conv2d(planes, weight, bias, (1, 1), (padding, padding)))
+    assert all(torch.equal(out, outs[0]) for out in outs)
+
+
+def test_layouts_and_views_are_taken_as_they_come() -> None:
+    planes, weight, _ = case(3, 16, 32, 8, 12)
+    with Native(threads=1):
+        expected = conv2d(planes, weight, None, (1, 1), (1, 1))
+        for same in (planes.contiguous(), torch.cat([planes, planes])[:3], planes.repeat(1, 1, 1, 2)[..., :12]):
+            assert torch.equal(conv2d(same, weight, None, (1, 1), (1, 1)), expected)
+        turned = conv2d(planes.transpose(2, 3), weight.transpose(2, 3), None, (1, 1), (1, 1)).transpose(2, 3)
+    assert worst(turned, expected) < 1e-5
+
+
+def test_a_layer_without_bias_and_one_that_is_not_trained() -> None:
+    planes, weight, bias = case(3, 16, 16, 8, 8)
+    weight.requires_grad_()
+    with Native(threads=1):
+        out = conv2d(planes, weight, None, (1, 1), (1, 1))
+    assert worst(out, conv2d(planes, weight, None, 1, 1)) < 1e-5
+    assert torch.autograd.grad(out.sum(), weight)[0].shape == weight.shape
+    with Native(threads=1):
+        frozen = conv2d(planes.requires_grad_(), weight.detach(), bias, (1, 1), (1, 1))
+    expected = torch.autograd.grad(conv2d(planes, weight.detach(), bias, 1, 1).sum(), planes)[0]
+    assert worst(torch.autograd.grad(frozen.sum(), planes)[0], expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(16, 16, 3, stride=2),
+        nn.Conv2d(16, 16, 3, dilation=2),
+        nn.Conv2d(16, 16, 3, groups=16),
+        nn.Conv2d(16, 16, 3, padding="same"),
+        nn.Conv2d(16, 16, 3, padding=3),
+        nn.Conv2d(16, 16, (3, 1)),
+        nn.Conv2d(16, 12, 3),
+        nn.Conv2d(1, 1, 3),
+        nn.Conv2d(16, 16, 3).double(),
+        nn.Conv2d(16, 16, 3).to(torch.bfloat16),
+    ],
+    ids=str,
+)
+def test_other_convolutions_stay_pytorchs(layer: nn.Conv2d) -> None:
+    planes = torch.randn(2, layer.in_channels, 9, 9, dtype=layer.weight.dtype)
+    expected = layer(planes)
+    with Native(threads=1):
+        found, through_rectifier = layer(planes), rectified(layer, planes)
+    assert type(found.grad_fn).__name__ != "_ConvolutionBackward"
+    assert torch.equal(found, expected)
+    assert torch.equal(through_rectifier, expected.clamp(min=0))
+
+
+def test_elsewhere_nothing_changes() -> None:
+    planes, weight, bias = case(3, 16, 16, 8, 8)
+    with Native(threads=1):
+        pass
+    assert type(conv2d(planes, weight.requires_grad_(), bias).grad_fn).__name__ == "ConvolutionBackward0"
+
+
+def test_the_fastest_mode() -> None:
+    assert fastest_mode("cpu") == "native"
+    assert fastest_mode("cpu", "bfloat16") == fastest_mode("cuda") == "eager"
+
+
+# Compiling.
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], ctypes.CDLL | None]:
+    """The library as a process finds it that has an empty cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return library.__wrapped__
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    made: list[str] = []
+    compile_ = compiled._compile
+    monkeypatch.setattr(compiled, "_compile", lambda *given: (made.append("made"), compile_(*given)))
+    return made
+
+
+def test_compiled_once_and_kept(anew: Callable[[], ctypes.CDLL | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = counted(monkeypatch)
+    assert anew() is not None
+    assert anew() is not None
+    assert made == ["made"]
+
+
+def test_compiled_anew_where_nothing_can_be_kept(
+    anew: Callable[[], ctypes.CDLL | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file, no folder")
+    made = counted(monkeypatch)
+    assert anew() is not None
+    assert anew() is not None
+    assert made == ["made", "made"]
+
+
+def test_another_processor_has_its_own(
+    anew: Callable[[], ctypes.CDLL | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    anew()
+    monkeypatch.setattr(compiled, "_processor", lambda: "another")
+    anew()
+    assert len(list((tmp_path / "cache").rglob("*.so"))) == 2
+
+
+def test_without_a_compiler_pytorch_does_it(
+    anew: Callable[[], ctypes.CDLL | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert anew() is None
+    monkeypatch.setattr(convolution, "library", anew)
+    assert fastest_mode("cpu") == "eager"
+
+
+def test_a_compiler_that_fails_is_named(
+    anew: Callable[[], ctypes.CDLL | None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken = tmp_path / "broken-cc"
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "no such instruction" >&2\nexit 1\n')
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    assert anew() is None
+    said = "".join(capsys.readouterr())
+    assert "broken-cc" in said
+    assert "no such instruction" in said
+
+
+def test_the_source_has_no_warnings(tmp_path: Path) -> None:
+    source = Path(compiled.__file__).with_name("convolution.c")
+    command = ["cc", "-Wall", "-Wextra", "-Wno-psabi", "-O1", "-fPIC", "-shared", str(source)]
+    done = subprocess.run([*command, "-o", str(tmp_path / "out.so")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
