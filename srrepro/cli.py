@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast, get_args
 
@@ -21,14 +22,16 @@ from srrepro.evaluation.weights import shipped
 from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
-from srrepro.reporting import tables
+from srrepro.reporting import speed, tables
 from srrepro.reporting.evidence import WEIGHTS, read_all
 from srrepro.reporting.evidence import read as read_run
 from srrepro.reporting.sheet import sheet
+from srrepro.reporting.speed import Speed, Task
 from srrepro.suites import SUITES, Train, Workshop
 from srrepro.training.engine import Precision
 from srrepro.training.loop import Diverged, Stopped
 
+BENCHED = ("srcnn-915", "srcnn-955", "vdsr-t91")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -106,7 +109,8 @@ def _mode(function: F) -> F:
         default="auto",
         show_default=True,
         callback=lambda _context, _option, value: _pick_mode(value),
-        help="Of convolutions: native is in C, compiled here, on a processor and in float32; eager is PyTorch's.",
+        help="native: convolutions in C, compiled here, in float32 on a processor; eager: PyTorch's; graph, compiled: "
+        "training steps on a GPU. The same mathematics.",
     )(function)
 
 
@@ -320,6 +324,44 @@ def run_all(
     click.echo("written: " + ", ".join(str(path) for path in written) + f"; evidence: {place / 'runs'}{os.sep}")
     if outcome.failed:
         _leave("failed: " + ", ".join(outcome.failed), code=1)
+
+
+@main.command(epilog="Example: srrepro bench --task infer --model srcnn-915")
+@click.option("--task", type=click.Choice(get_args(Task)), help="Default: both.")
+@click.option(
+    "--model", "names", multiple=True, metavar="RECIPE", help="May be repeated. Default: " + ", ".join(BENCHED)
+)
+@click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
+@_device
+@_places
+@_results
+def bench(
+    task: Task | None,
+    names: tuple[str, ...],
+    as_json: bool,
+    device: str,
+    data: Path,
+    mirror: Path | None,
+    results: Path,
+) -> None:
+    """Time training steps and inference beside the plain public loop, taking turns, and write speed.csv.
+
+    Leave the machine alone meanwhile. Training needs bench/plain.py, so run this in a clone.
+    """
+    rows: list[Speed] = []
+    for name in names or BENCHED:
+        if task != "infer":
+            rows += speed.training_speed(name, DataFolder(data, mirror), device)
+        if task != "train":
+            for size in speed.SIZES:
+                rows += speed.inference_speed(name, size, device)
+    speed.record(rows, results / "speed.csv")
+    new = pd.DataFrame([asdict(row) for row in rows])
+    if as_json:
+        click.echo(new.to_json(orient="records", indent=2, double_precision=15))
+    else:
+        click.echo(speed.readable(new, tables.quality(read_all(results / "runs"))))
+        click.echo(f"written: {results / 'speed.csv'}")
 
 
 @main.command(epilog="Example: srrepro report --check")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -22,7 +22,7 @@ from srrepro.models.recipe import described
 from srrepro.progress import say
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import provenance
-from srrepro.training.engine import Precision, fastest_precision
+from srrepro.training.engine import Precision, fastest_precision, precisions
 from srrepro.training.loop import Diverged, Run, Stopped, train
 
 SCALES = (2, 3, 4)
@@ -159,9 +159,10 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
         return _measure(job, name, shop, force=force)
     run = _run(job, shop, shop.precision or fastest_precision(shop.device))
     prepare_training(shop.folder, run.shape)
-    if shop.precision is None and not _begun(run, shop):  # without a wish, either precision will do
-        others = [_run(job, shop, precision) for precision in get_args(Precision)]
-        run = next((other for other in others if _begun(other, shop)), run)
+    if shop.precision is None and not _begun(run, shop):  # without a wish, any precision will do
+        for precision in precisions(shop.device):
+            if _begun(replace(run, precision=precision, mode="eager"), shop):
+                run = _run(job, shop, precision)
     return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
 
 

@@ -509,7 +509,7 @@ def test_report_of_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list(results.iterdir()) == []
     assert "quality.csv" in succeeded("report", "--results", results)
     assert "agrees" in succeeded("report", "--check", "--results", results)
-    assert sorted(path.name for path in results.iterdir()) == ["quality.csv", "tables.md"]
+    assert sorted(path.name for path in results.iterdir()) == ["quality.csv", "tables.md", "training.csv"]
 
 
 def test_report_fills_the_readme_and_notices_changes(

@@ -15,13 +15,14 @@ from torch.overrides import TorchFunctionMode
 from srrepro.kernels.compiled import library
 from srrepro.models.recipe import rectified
 
-Mode = Literal["native", "eager"]
+Mode = Literal["native", "eager", "graph", "compiled"]
+"""How the same mathematics are carried out; `graph` and `compiled` are for training, see `training/engine.py`."""
 MOST_PLANES = 1024
 _POOL = ThreadPoolExecutor(thread_name_prefix="convolution")
 
 
 def fastest_mode(device: str, precision: str = "float32") -> Mode:
-    """`native`, convolutions in C, on a processor and in float32, where they can be compiled; `eager`, PyTorch's."""
+    """`native`, convolutions in C, for float32 on a processor, where they can be compiled; else `eager`, PyTorch's."""
     return "native" if (device, precision) == ("cpu", "float32") and library() is not None else "eager"
 
 

@@ -250,7 +250,7 @@ class Training:
     batch: int
     backprops: int
     scales: tuple[int, ...] | None = None
-    clip: Callable[[list[Tensor], float], None] | None = None
+    clip: Callable[[list[Tensor], float | Tensor], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,8 +84,8 @@ class ClipByRate:
 
     theta: float
 
-    def __call__(self, gradients: list[Tensor], lr: float) -> None:
-        bound = self.theta / lr
+    def __call__(self, gradients: list[Tensor], lr: float | Tensor) -> None:
+        bound: Any = self.theta / lr
         for gradient in gradients:
             gradient.clamp_(-bound, bound)
 
@@ -96,7 +96,7 @@ class ClipByNorm:
 
     theta: float
 
-    def __call__(self, gradients: list[Tensor], lr: float) -> None:
+    def __call__(self, gradients: list[Tensor], lr: float | Tensor) -> None:
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
         for gradient in gradients:
             gradient.mul_((self.theta / lr / norm).clamp(max=1.0))

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json
 
 @dataclass(frozen=True)
 class Evidence:
-    """One run folder, read back."""
+    """One run folder, read back; `log` is empty where nothing was trained."""
 
     name: str
     subject: Subject
     about: dict[str, Any]
     scores: list[Score]
+    log: list[dict[str, Any]] = field(default_factory=list)
 
 
 def write(
@@ -76,7 +77,10 @@ def read(folder: Path) -> Evidence:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         rows = pd.read_csv(folder / "scores.csv").to_dict("records")
         subject = Subject(**about.pop("subject"))
-        return Evidence(folder.name, subject, about, [Score(**{str(k): v for k, v in row.items()}) for row in rows])
+        scores = [Score(**{str(key): value for key, value in row.items()}) for row in rows]
+        trained = (folder / "log.csv").exists()
+        log: Any = pd.read_csv(folder / "log.csv").to_dict("records") if trained else []
+        return Evidence(folder.name, subject, about, scores, log)
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"The evidence {folder} was to be read, but is not whole: {error}."
         raise InputError(msg) from error

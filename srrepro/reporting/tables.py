@@ -1,4 +1,4 @@
-"""From run folders to `quality.csv`, `tables.md` and the README's table. Everything here is generated."""
+"""From run folders to `quality.csv`, `training.csv`, `tables.md` and the README's table, which are all generated."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -15,10 +15,10 @@ from srrepro.evaluation.evaluate import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.reporting.evidence import Evidence, read_all
 from srrepro.reporting.published import target
+from srrepro.reporting.reached import reached
 from srrepro.reporting.verdict import bound_db, verdict
 
 DEMO = "demo scenes: comparable with no paper"
-IN_BF16 = "trained in bfloat16"
 COLUMNS = [
     *("model", "origin", "training_set", "scale", "dataset", "images", "psnr_db", "ssim", "bicubic_psnr_db"),
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
@@ -36,7 +36,11 @@ def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "", pre
     psnr_db, bicubic = mean(score.psnr_db for score in scores), mean(score.bicubic_psnr_db for score in scores)
     printed = target(subject.model, subject.training_set, dataset, scale)
     published_db = printed.psnr_db if printed else None
-    notes = [subject.note, DEMO if dataset.startswith("demo") else "", IN_BF16 if precision == "bfloat16" else ""]
+    notes = [
+        subject.note,
+        DEMO if dataset.startswith("demo") else "",
+        f"trained in {precision}" if precision not in {"", "float32"} else "",
+    ]
     return {
         "model": subject.name,
         "origin": subject.origin,
@@ -108,9 +112,11 @@ def readme_table(frame: pd.DataFrame) -> str:
 
 def generated(results: Path, readme: Path | None) -> dict[Path, str]:
     """Every generated file and what it should hold now; the README counts where it has the two marks."""
-    frame = quality(read_all(results / "runs"))
+    runs = read_all(results / "runs")
+    frame = quality(runs)
     files = {
         results / "quality.csv": frame.to_csv(index=False, lineterminator="\n"),
+        results / "training.csv": reached(runs).to_csv(index=False, lineterminator="\n"),
         results / "tables.md": tables(frame),
     }
     if readme is not None and readme.is_file():

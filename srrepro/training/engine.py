@@ -1,9 +1,10 @@
 """One training step. The loop decides what is trained; here is only how a batch becomes an update."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from srrepro.kernels.convolution import Mode, Native
 from srrepro.models.recipe import Training
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "tf32"]
 CPUINFO = Path("/proc/cpuinfo")
 LEAST_SHARE = 4_000_000_000
 """Multiply-adds of one pass: with less work, starting PyTorch's operations costs a thread more than it gains."""
@@ -28,6 +29,11 @@ def fastest_precision(device: str) -> Precision:
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
+def precisions(device: str) -> tuple[Precision, ...]:
+    """What a device can train in; `tf32` is float32 whose convolutions multiply in 10 bits, which only GPUs do."""
+    return ("float32", "bfloat16") if device == "cpu" else ("float32", "bfloat16", "tf32")
+
+
 def _flags() -> set[str]:
     try:
         return set(CPUINFO.read_text(encoding="utf-8").split())
@@ -40,13 +46,18 @@ class Engine:
 
     On a processor every thread takes its share of the batch from the first layer to the last and back, so that threads
     wait for each other once a step and not once a layer. `native` convolutions are those of `srrepro.kernels`, `eager`
-    ones are PyTorch's. `bfloat16` is autocast with float32 weights, and eager.
+    ones are PyTorch's. `bfloat16` is autocast with float32 weights.
+
+    On a GPU `graph` records one step and replays it, so that the processor starts one thing instead of hundreds; the
+    learning rate, and with it the clipping bound, are values on the device, so a schedule survives. `compiled` is
+    `torch.compile`.
     """
 
     def __init__(
         self, network: nn.Module, training: Training, *, device: str, precision: Precision, mode: Mode = "eager"
     ) -> None:
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.forward: Callable[[Tensor], Tensor] = torch.compile(network) if mode == "compiled" else network
         self.loss = training.loss
         self.clip = training.clip
         self.optimiser = training.optimiser(training.rates(self.network))
@@ -54,10 +65,12 @@ class Engine:
         self.device = device
         self.precision = precision
         self.mode = mode
+        self.recorded: _Recorded | None = None
         threads = torch.get_num_threads()
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
         worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
-        self.shares = min(threads, training.batch, worth) if device == "cpu" else 1
+        shared = device == "cpu" and mode != "compiled"
+        self.shares = min(threads, training.batch, worth) if shared else 1
         if self.shares > 1:
             self.pool = ThreadPoolExecutor(
                 self.shares, "share", initializer=torch.set_num_threads, initargs=(threads // self.shares,)
@@ -65,8 +78,16 @@ class Engine:
 
     def step(self, inputs: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
+        if self.mode == "graph":
+            if self.recorded is None:
+                self.recorded = _Recorded(self, inputs, high)
+            return self.recorded.replay(inputs, high, lr)
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["factor"]
+        return self.update(inputs, high, lr)
+
+    def update(self, inputs: Tensor, high: Tensor, lr: float | Tensor) -> Tensor:
+        """One step at the rates that the optimiser has."""
         loss, gradients = self._backward(inputs, high)
         if self.clip is not None:
             self.clip(gradients, lr)
@@ -96,10 +117,23 @@ class Engine:
     def _backward_part(self, inputs: Tensor, high: Tensor, weight: float) -> tuple[Tensor, list[Tensor]]:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16", cache_enabled=False):
-            estimate = self.network(inputs)
+        with (
+            torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16", cache_enabled=False),
+            self._cudnn(),
+        ):
+            estimate = self.forward(inputs)
         loss = self.loss(estimate.float(), high) * weight
-        return loss.detach(), list(torch.autograd.grad(loss, self.parameters))
+        with self._cudnn():
+            return loss.detach(), list(torch.autograd.grad(loss, self.parameters))
+
+    def _cudnn(self) -> AbstractContextManager[Any]:
+        """Algorithms that give the same bits every time; float32 means float32."""
+        if self.device == "cpu":
+            return nullcontext()
+        flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(
+            enabled=True, deterministic=True, allow_tf32=self.precision == "tf32"
+        )
+        return flags
 
 
 def _summed(parts: Iterable[tuple[Tensor, list[Tensor]]]) -> tuple[Tensor, list[Tensor]]:
@@ -110,3 +144,39 @@ def _summed(parts: Iterable[tuple[Tensor, list[Tensor]]]) -> tuple[Tensor, list[
         for gradient, extra in zip(gradients, further, strict=True):
             gradient += extra
     return loss, gradients
+
+
+class _Recorded:
+    """One step of an engine as a CUDA graph, on tensors that stay where they are: batch, learning rate, loss."""
+
+    def __init__(self, engine: Engine, inputs: Tensor, high: Tensor) -> None:
+        self.inputs, self.high = inputs.clone(), high.clone()
+        self.lr = torch.zeros((), device=inputs.device)
+        for group in engine.optimiser.param_groups:  # only the fused step takes a rate that lies on the device
+            group.update(lr=torch.zeros((), device=inputs.device), fused=True, foreach=False)
+        self.groups = engine.optimiser.param_groups
+        before = [parameter.detach().clone() for parameter in engine.parameters]
+        momenta = {p: state["momentum_buffer"].clone() for p, state in engine.optimiser.state.items()}
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):  # libraries choose and allocate in the first steps, which a graph may not
+                engine.update(self.inputs, self.high, self.lr.fill_(1.0))
+        torch.cuda.current_stream().wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.loss = engine.update(self.inputs, self.high, self.lr)
+        with torch.no_grad():  # as if none of these steps had been taken
+            for parameter, weights in zip(engine.parameters, before, strict=True):
+                parameter.copy_(weights)
+                momentum = engine.optimiser.state[parameter]["momentum_buffer"]
+                momentum.copy_(momenta.get(parameter, torch.zeros_like(momentum)))
+
+    def replay(self, inputs: Tensor, high: Tensor, lr: float) -> Tensor:
+        self.inputs.copy_(inputs)
+        self.high.copy_(high)
+        self.lr.fill_(lr)
+        for group in self.groups:
+            group["lr"].fill_(lr * group["factor"])
+        self.graph.replay()
+        return self.loss

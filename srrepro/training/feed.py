@@ -52,7 +52,7 @@ class Feed:
 
     def begin_epoch(self, order: Int64[Tensor, " n"]) -> None:
         """The order in which the patches are visited from now on."""
-        self.order = order
+        self.order = order if self.whole is None else order.to(self.device)
         self.window = None
 
     def take(self, position: int) -> Batch:
@@ -60,7 +60,7 @@ class Feed:
         assert self.order is not None, "no epoch has begun"
         start = position * self.batch
         if self.whole is not None:
-            chosen = self.order[start : start + self.batch].to(self.device)
+            chosen = self.order[start : start + self.batch]
             return self.whole[0][chosen], self.whole[1][chosen]
         if self.window is None or not self.begin <= start < self.begin + self.length:
             self.window = None  # before the next one: there is memory for one

@@ -20,10 +20,10 @@ from srrepro.evaluation.evaluate import TestSet, mean_psnr
 from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
-from srrepro.models.recipe import Recipe, Training, digest
+from srrepro.models.recipe import SGD, Recipe, Training, digest
 from srrepro.progress import Meter, say
 from srrepro.training import checkpoint
-from srrepro.training.engine import Engine, Precision
+from srrepro.training.engine import Engine, Precision, precisions
 from srrepro.training.feed import Feed
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -46,7 +46,7 @@ class Run:
 
     Raises
     ------
-    InputError : a scale is lacking, or given to a recipe that has its own; `native` is no float32 on a processor.
+    InputError : a scale is lacking, or given to a recipe that has its own; device, precision and mode do not fit.
     """
 
     recipe: Recipe
@@ -68,10 +68,19 @@ class Run:
             served = ", ".join(f"x{scale}" for scale in own)
             msg = f"{asked} for x{self.scale}, but one network of it serves {served}: leave out --scale."
             raise InputError(msg)
+        if self.precision not in precisions(self.device):
+            msg = f"{asked} in {self.precision}, but {self.device} has {', '.join(precisions(self.device))}."
+            raise InputError(msg)
         if self.mode == "native" and (self.device, self.precision) != ("cpu", "float32"):
             msg = (
                 f"{asked} in mode native on {self.device} in {self.precision}, but native convolutions are float32 on "
                 f"a processor. Leave out --mode, or give --device cpu --precision float32."
+            )
+            raise InputError(msg)
+        if self.mode == "graph" and (self.device == "cpu" or not isinstance(self.training.optimiser, SGD)):
+            msg = (
+                f"{asked} in mode graph on {self.device}, but graphs record steps of SGD on a GPU. Leave out --mode, "
+                f"or give --mode eager."
             )
             raise InputError(msg)
 

@@ -192,7 +192,7 @@ def readme(tmp_path: Path) -> Path:
 
 
 def test_written_files_agree_with_their_sources(results: Path, readme: Path) -> None:
-    expected = [results / "quality.csv", results / "tables.md", readme]
+    expected = [results / "quality.csv", results / "training.csv", results / "tables.md", readme]
     assert differing(results, readme) == expected
     assert tables.write(results, readme) == expected
     assert differing(results, readme) == []

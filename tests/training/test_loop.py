@@ -398,6 +398,69 @@ def test_native_is_for_float32_on_a_processor(changes: dict[str, Any]) -> None:
         Run(recipe=NATIVE_RECIPE, mode="native", **changes)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "changes", "why"),
+    [
+        (SGD_RECIPE, {"precision": "tf32"}, "in tf32, but cpu has float32, bfloat16"),
+        (SGD_RECIPE, {"mode": "graph"}, "graphs record steps of SGD on a GPU"),
+        (SOAP_RECIPE, {"mode": "graph", "device": "cuda"}, "graphs record steps of SGD on a GPU"),
+    ],
+    ids=["tf32 on a processor", "a graph on a processor", "a graph of another optimiser"],
+)
+def test_device_precision_and_mode_must_fit(recipe: Recipe, changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        Run(recipe=recipe, scale=3, **changes)
+
+
+@pytest.fixture
+def cuda() -> str:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device is at hand")
+    return "cuda"
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@pytest.mark.parametrize("mode", ["graph", "compiled"])
+def test_a_gpus_modes_take_the_eager_steps(mode: Mode, precision: Precision, cuda: str) -> None:
+    """The same batches, at rates that fall: a recorded step must not keep the first rate or the first bound."""
+    torch.manual_seed(0)
+    training: Training = NATIVE_RECIPE.training
+    start = NATIVE_RECIPE.network().train()
+    training.init(start)
+    batches = [(torch.rand(8, 1, 11, 11, device=cuda), torch.rand(8, 1, 11, 11, device=cuda)) for _ in range(6)]
+
+    def trained(mode: Mode) -> tuple[list[float], dict[str, Tensor]]:
+        network = NATIVE_RECIPE.network().train()
+        network.load_state_dict(start.state_dict())
+        engine = Engine(network, training, device=cuda, precision=precision, mode=mode)
+        rates = (0.1, 0.1, 0.01, 0.01, 0.001, 0.001)
+        return [
+            engine.step(*batch, lr=lr).item() for batch, lr in zip(batches, rates, strict=True)
+        ], network.state_dict()
+
+    losses, weights = trained("eager")
+    same_losses, same_weights = trained(mode)
+    tolerance = 1e-4 if precision == "float32" else 2e-2
+    assert same_losses == pytest.approx(losses, rel=tolerance)
+    for name, expected in weights.items():
+        torch.testing.assert_close(same_weights[name], expected, atol=tolerance / 10, rtol=tolerance, msg=name)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_a_stopped_run_goes_on_on_a_gpu(
+    mode: Mode, cuda: str, folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
+) -> None:
+    run = replace(NATIVE_RUN, device=cuda, mode=mode)
+    expected, whole = train(run, folder, workplace())
+    place = workplace()
+    at_step(13, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(run, folder, place)
+    resumed, state = train(run, folder, place)
+    assert same_weights(resumed, expected)
+    assert without_times(state) == without_times(whole)
+
+
 def test_a_run_may_be_stopped_again_and_again(
     folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None], unbroken: Unbroken
 ) -> None:

@@ -1,0 +1,88 @@
+"""Preparing data beside the same done plainly: every image of T91 and the test sets shrunk and enlarged at x2, x3, x4.
+
+Plainly: MATLAB's algorithm as people write it in NumPy, in float64, image by image: the contributing pixels of every
+output row or column gathered, multiplied by their weights, and summed. Both take turns, set by set.
+
+    python bench/prepare.py --mirror DIR
+"""
+
+import statistics
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import click
+import numpy as np
+
+from srrepro.data import images
+from srrepro.data.color import luminance
+from srrepro.data.degrade import modcrop
+from srrepro.data.registry import DataFolder, fetch
+from srrepro.data.resize import imresize
+from srrepro.suites import SCALES, prepare
+
+SETS = ("T91", "Set5", "Set14", "B100")
+ROUNDS = 3
+
+
+def cubic(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0))
+
+
+def plain_resize(plane: np.ndarray, scale: float) -> np.ndarray:
+    """MATLAB's contributions, first of the rows, then of the columns."""
+    for axis in (0, 1):
+        size = plane.shape[axis]
+        length = int(np.ceil(size * scale))
+        stretch = min(scale, 1.0)
+        width = 4 / stretch
+        centre = (np.arange(length) + 0.5) / scale - 0.5
+        first = np.floor(centre - width / 2).astype(int)
+        at = first[:, None] + np.arange(int(np.ceil(width)) + 2)
+        weights = stretch * cubic(stretch * (centre[:, None] - at))
+        weights /= weights.sum(1, keepdims=True)
+        at = at % (2 * size)
+        at = np.minimum(at, 2 * size - 1 - at)
+        gathered = np.moveaxis(plane, axis, 0)[at]
+        plane = np.moveaxis((gathered * weights[..., None]).sum(1), 0, axis)
+    return plane
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
+@click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
+def main(data: Path, mirror: Path | None) -> None:
+    folder = DataFolder(data, mirror)
+    ratios, ours_s, plain_s = [], [], []
+    planes = [
+        (luminance(modcrop(images.read(path), scale)) / 255.0, scale)
+        for name in SETS
+        for path in fetch(folder, name)
+        for scale in SCALES
+    ]
+    for _ in range(ROUNDS):
+        started = perf_counter()
+        ours = [imresize(imresize(plane, 1 / scale), scale) for plane, scale in planes]
+        between = perf_counter()
+        plainly = [plain_resize(plain_resize(plane, 1 / scale), scale) for plane, scale in planes]
+        ours_s.append(between - started)
+        plain_s.append(perf_counter() - between)
+        ratios.append(plain_s[-1] / ours_s[-1])
+    largest = max(np.abs(a - b).max() for a, b in zip(ours, plainly, strict=True))
+    click.echo(
+        f"resizing {len(planes)} planes twice: {statistics.median(ours_s):.2f} s, plainly "
+        f"{statistics.median(plain_s):.2f} s, {statistics.median(ratios):.1f} times as fast; differing by {largest:.1e}"
+    )
+    for names in (("T91",), ("291",), SETS):
+        with tempfile.TemporaryDirectory() as empty:
+            started = perf_counter()
+            prepare(DataFolder(Path(empty), mirror), names)
+            seconds = perf_counter() - started
+        click.echo(f"srrepro prepare {' '.join(names)}, from the mirror, into an empty folder: {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,362 @@
+"""How fast networks train and run here: contenders take turns in one run, and rows say what each of them reached.
+
+A ratio is the median over the rounds of the plain version's time through the contender's, so that what slows down the
+machine for a while slows down both. Absolute times hold for the machine that the row names.
+"""
+
+import copy
+import ctypes
+import gc
+import importlib.util
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+
+from srrepro import models
+from srrepro.data.registry import DataFolder
+from srrepro.data.stores import prepare_training
+from srrepro.errors import InputError
+from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.weights import of_run
+from srrepro.kernels.convolution import Mode, fastest_mode
+from srrepro.models.recipe import Recipe
+from srrepro.progress import say
+from srrepro.reporting.provenance import machine
+from srrepro.training.engine import Engine, Precision, fastest_precision, precisions
+from srrepro.training.feed import Feed
+from srrepro.training.loop import Run
+
+Task = Literal["train", "infer"]
+SCALE = 3
+SIZES = ((256, 256), (720, 1280), (1080, 1920))
+ROUNDS = 5
+SECONDS_A_TURN = 1.0
+KEY = ["machine", "model", "task", "device", "precision", "layout", "mode", "batch", "height", "width"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """One row of `speed.csv`; `results/README.md` explains the columns."""
+
+    model: str
+    task: Task
+    scale: int | None
+    device: str
+    precision: str
+    layout: str
+    mode: str
+    batch: int
+    height: int
+    width: int
+    median_ms: float
+    iqr_ms: float
+    megapixels_per_s: float
+    samples_per_s: float
+    gflops: float
+    peak_share: float
+    peak_memory_mib: float | None
+    repeats: int
+    baseline_ratio: float
+    machine: str
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`turn` does the work once."""
+
+    precision: Precision
+    layout: str
+    mode: str
+    turn: Callable[[], object]
+
+
+def training_speed(name: str, folder: DataFolder, device: str) -> list[Speed]:
+    """One training step of a recipe: the plain loop of `bench/`, and every mode of the engine here.
+
+    Raises
+    ------
+    InputError : not in a clone, where `bench/plain.py` is; the data cannot be had.
+    """
+    recipe = models.recipe(name)
+    if recipe.training is None:
+        msg = f"The training of {name} was to be timed, but it has nothing to train."
+        raise InputError(msg)
+    run = Run(recipe=recipe, scale=None if recipe.training.scales else SCALE, device=device)
+    training, label = recipe.training, recipe.training.patches.label
+    plain = _plain_loop()
+    prepare_training(folder, run.shape)
+    with tempfile.TemporaryDirectory() as scratch:
+        contenders = [Contender("float32", "nchw", "plain", plain(run, folder, Path(scratch)).step)]
+        contenders += [Contender(other.precision, "nhwc", other.mode, _steps(other, folder)) for other in _modes(run)]
+        flops = training_flops(recipe) * training.batch
+        return _rows(contenders, name, "train", run.scale, device, training.batch, (label, label), flops)
+
+
+def inference_speed(name: str, size: tuple[int, int], device: str) -> list[Speed]:
+    """One image of `size` (height, width) through a network: PyTorch's eager default layout, and every mode here."""
+    recipe = models.recipe(name)
+    network = recipe.network().to(device).eval()
+    plane = np.random.default_rng(0).random(size, np.float32)
+    image = torch.from_numpy(plane)[None, None].to(device)
+    subject = of_run(recipe, None if recipe.training and recipe.training.scales else SCALE, 0, 1.0)
+    plainly = recipe.network().to(device).eval()  # its own: a network is kept in one layout
+
+    @torch.inference_mode()
+    def plain() -> Tensor:
+        out: Tensor = plainly(image)
+        return out.cpu()
+
+    modes: list[Mode] = ["eager"] if fastest_mode(device) == "eager" else ["eager", "native"]
+    contenders = [Contender("float32", "nchw", "plain", plain)]
+    for mode in modes:
+        upscaler = Upscaler(subject, network, SCALE, device, mode=mode)
+        contenders.append(Contender("float32", "nhwc", mode, lambda upscaler=upscaler: upscaler.luminance(plane)))  # type: ignore[misc]
+    flops = forward_flops(network, *size)
+    return _rows(contenders, name, "infer", subject.scale, device, 1, size, flops)
+
+
+def forward_flops(network: nn.Module, height: int, width: int) -> int:
+    """Multiplications and additions of all convolutions, for one image."""
+    return sum(work for _, work in _layers(network, height, width))
+
+
+def training_flops(recipe: Recipe) -> int:
+    """Of one patch: forward, the gradient by the weights, and by the input of every layer but the first."""
+    assert recipe.training is not None, f"{recipe.name} has nothing to train"
+    patch = recipe.training.patches.patch
+    layers = _layers(recipe.network().train(), patch, patch)
+    return 3 * sum(work for _, work in layers) - layers[0][1]
+
+
+def _layers(network: nn.Module, height: int, width: int) -> list[tuple[nn.Conv2d, int]]:
+    """Every convolution in the order in which it is computed, with its operations."""
+    found: list[tuple[nn.Conv2d, int]] = []
+
+    def note(layer: nn.Module, _inputs: Any, out: Tensor) -> None:
+        assert isinstance(layer, nn.Conv2d)
+        found.append((layer, 2 * layer.weight[0].numel() * out.numel()))
+
+    shape_only = copy.deepcopy(network).to("meta")
+    hooks = [m.register_forward_hook(note) for m in shape_only.modules() if isinstance(m, nn.Conv2d)]
+    shape_only(torch.empty(1, 1, height, width, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def peak_gflops(device: str, precision: Precision) -> float:
+    """What a large matrix product reaches here: the share of peak of everything else is measured against it."""
+    side = 2048 if device == "cpu" else 8192
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    times = [_timed(lambda: a @ b, device, 1) for _ in range(7)]
+    torch.backends.cuda.matmul.allow_tf32 = before
+    return 2 * side**3 / min(times) / 1e9
+
+
+def record(rows: list[Speed], path: Path) -> pd.DataFrame:
+    """Put rows into `speed.csv` in place of those of the same machine, model, task, mode and size; the whole table."""
+    new = pd.DataFrame([asdict(row) for row in rows])
+    table = new
+    if path.exists():
+        before = pd.read_csv(path)
+        table = pd.concat([before, new]).drop_duplicates(KEY, keep="last").sort_values(KEY, kind="stable")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    table.to_csv(part, index=False, lineterminator="\n")
+    part.replace(path)
+    return table
+
+
+def readable(rows: pd.DataFrame, quality: pd.DataFrame) -> str:
+    """Rows for people, each with what the network scores on Set5 at x3 after training here, and the paper's score."""
+    scores = {
+        row["model"]: row for row in quality.to_dict("records") if (row["dataset"], row["scale"]) == ("Set5", SCALE)
+    }
+
+    def text(value: Any, form: str) -> str:
+        return "" if value is None or pd.isna(value) else format(value, form)
+
+    return str(
+        tabulate(
+            [
+                {
+                    "model": row["model"],
+                    "task": row["task"],
+                    "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
+                    "mode": f"{row['mode']} {row['precision']} {row['layout']}",
+                    "ms": f"{row['median_ms']:.4g}",
+                    "± IQR": f"{row['iqr_ms']:.2g}",
+                    "images/s": f"{row['samples_per_s']:.4g}",
+                    "megapixels/s": f"{row['megapixels_per_s']:.4g}",
+                    "GFLOP/s": f"{row['gflops']:.4g}",
+                    "of peak": f"{row['peak_share']:.0%}",
+                    "MiB": text(row["peak_memory_mib"], ".0f"),
+                    "× plain": f"{row['baseline_ratio']:.2f}",
+                    "Set5 ×3, dB": text(scores.get(row["model"], {}).get("psnr_db"), ".2f"),
+                    "SSIM": text(scores.get(row["model"], {}).get("ssim"), ".4f"),
+                    "published, dB": text(scores.get(row["model"], {}).get("published_psnr_db"), ".2f"),
+                }
+                for row in rows.to_dict("records")
+            ],
+            headers="keys",
+            disable_numparse=True,
+        )
+    )
+
+
+def _modes(run: Run) -> Iterator[Run]:
+    """Everything that may be fastest here; bfloat16 only where it is made for."""
+    for precision in precisions(run.device):
+        if precision == "bfloat16" and fastest_precision(run.device) != precision:
+            continue
+        for mode in get_args(Mode):
+            if mode == "native" and fastest_mode(run.device, precision) != mode:
+                continue
+            with suppress(InputError):
+                yield replace(run, precision=precision, mode=mode)
+
+
+def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
+    """The body of the training loop, one step a call."""
+    training = run.training
+    feed = Feed(
+        folder, run.shape, label=training.patches.label, batch=training.batch, device=run.device, memory=run.memory
+    )
+    network = run.recipe.network().train()
+    training.init(network)
+    engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
+    feed.begin_epoch(training.order(feed.count, seed=0, epoch=0))
+    steps = count()
+
+    def step() -> None:
+        number = next(steps)
+        inputs, labels = training.augmentation(*feed.take(number % feed.batches), seed=0, step=number)
+        engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
+
+    return step
+
+
+def _plain_loop() -> Any:
+    path = Path("bench/plain.py")
+    specification = importlib.util.spec_from_file_location("plain", path)
+    if not path.is_file() or specification is None or specification.loader is None:
+        msg = "Training was to be timed beside bench/plain.py, but that is not here. Run this in a clone of srrepro."
+        raise InputError(msg)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.PlainLoop
+
+
+def _rows(
+    contenders: list[Contender],
+    name: str,
+    task: Task,
+    scale: int | None,
+    device: str,
+    batch: int,
+    size: tuple[int, int],
+    flops: int,
+) -> list[Speed]:
+    say(f"{name}, {task}, {size[1]}×{size[0]}: {', '.join(c.mode for c in contenders)} take turns")
+    peaks = {precision: peak_gflops(device, precision) for precision in {c.precision for c in contenders}}
+    for contender in contenders:
+        contender.turn()
+    memory = [_peak_memory_mib(c.turn, device) for c in contenders]
+    repeats = [max(1, round(SECONDS_A_TURN / _timed(c.turn, device, 1))) for c in contenders]
+    rounds = [
+        [_timed(c.turn, device, times) for c, times in zip(contenders, repeats, strict=True)] for _ in range(ROUNDS)
+    ]
+    rows = []
+    for number, contender in enumerate(contenders):
+        seconds = [times[number] for times in rounds]
+        median = statistics.median(seconds)
+        low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        rows.append(
+            Speed(
+                model=name,
+                task=task,
+                scale=scale,
+                device=device,
+                precision=contender.precision,
+                layout=contender.layout,
+                mode=contender.mode,
+                batch=batch,
+                height=size[0],
+                width=size[1],
+                median_ms=median * 1e3,
+                iqr_ms=(high - low) * 1e3,
+                megapixels_per_s=batch * size[0] * size[1] / median / 1e6,
+                samples_per_s=batch / median,
+                gflops=flops / median / 1e9,
+                peak_share=flops / median / 1e9 / peaks[contender.precision],
+                peak_memory_mib=memory[number],
+                repeats=ROUNDS * repeats[number],
+                baseline_ratio=statistics.median(times[0] / times[number] for times in rounds),
+                machine=machine(device),
+            )
+        )
+    return rows
+
+
+def _timed(turn: Callable[[], object], device: str, times: int) -> float:
+    """Seconds of one of several turns in a row."""
+    if device == "cpu":
+        started = perf_counter()
+        for _ in range(times):
+            turn()
+        return (perf_counter() - started) / times
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    begin.record()
+    for _ in range(times):
+        turn()
+    end.record()
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1e3 / times
+
+
+def _peak_memory_mib(turn: Callable[[], object], device: str) -> float | None:
+    """What a turn takes at most beyond what was taken before; None where the system does not tell."""
+    gc.collect()
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        turn()
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    with _high_water() as taken:
+        turn()
+    return taken[0] if taken else None
+
+
+@contextmanager
+def _high_water() -> Iterator[list[float]]:
+    """Linux keeps the most memory that a process ever had, and forgets it when told to."""
+    taken: list[float] = []
+    status, forget = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def mib(line: str) -> float:
+        return next(int(row.split()[1]) / 1024 for row in status.read_text().splitlines() if row.startswith(line))
+
+    before = None
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier turns left is given back, or it would not be counted again
+        forget.write_text("5")
+        before = mib("VmRSS")
+    yield taken
+    if before is not None:
+        taken.append(mib("VmHWM") - before)

@@ -1,0 +1,160 @@
+"""Speed rows: operations counted by hand, contenders that take known times, the table that keeps them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from srrepro import models
+from srrepro.data.registry import DataFolder
+from srrepro.errors import InputError
+from srrepro.reporting import speed
+from srrepro.reporting.speed import (
+    Contender,
+    Speed,
+    forward_flops,
+    inference_speed,
+    record,
+    training_flops,
+    training_speed,
+)
+
+
+def test_operations_of_a_layer() -> None:
+    """SRCNN 9-1-5 in inference: 8,032 multiply-adds a pixel; VDSR has 664,704."""
+    assert forward_flops(models.recipe("srcnn-915").network().eval(), 10, 20) == 2 * 200 * (81 * 64 + 64 * 32 + 32 * 25)
+    weights = 9 * (64 + 18 * 64 * 64 + 64)
+    assert forward_flops(models.recipe("vdsr-t91").network().eval(), 10, 20) == 2 * 200 * weights
+
+
+def test_operations_of_a_training_step() -> None:
+    """Outputs of 25, 25 and 21 pixels; nothing is computed for the input of the first layer."""
+    first, second, third = 2 * 625 * 81 * 64, 2 * 625 * 64 * 32, 2 * 441 * 32 * 25
+    assert training_flops(models.recipe("srcnn-915")) == 2 * first + 3 * second + 3 * third
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    network = models.recipe("srcnn-915").network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    forward_flops(network, 15, 15)
+    assert all((network.state_dict()[name] == tensor).all() for name, tensor in before.items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Callable[[], None]]:
+    """Turns that take as long as they say, by a clock of their own."""
+    now = 0.0
+    monkeypatch.setattr(speed, "perf_counter", lambda: now)
+    monkeypatch.setattr(speed, "peak_gflops", lambda device, precision: 100.0)
+
+    def turn(seconds: float) -> Callable[[], None]:
+        def take() -> None:
+            nonlocal now
+            now += seconds
+
+        return take
+
+    return turn
+
+
+def test_rows_say_what_was_measured(clock: Callable[[float], Callable[[], None]]) -> None:
+    contenders = [
+        Contender("float32", "nchw", "plain", clock(0.5)),
+        Contender("float32", "nhwc", "native", clock(0.125)),
+    ]
+    plain, fast = speed._rows(contenders, "net", "train", 3, "cpu", 4, (100, 200), 10**9)
+    assert (plain.baseline_ratio, fast.baseline_ratio) == (1.0, 4.0)
+    assert (fast.median_ms, fast.iqr_ms, fast.samples_per_s, fast.megapixels_per_s) == (125.0, 0.0, 32.0, 0.64)
+    assert (fast.gflops, fast.peak_share) == (8.0, 0.08)
+    assert (plain.repeats, fast.repeats) == (2 * speed.ROUNDS, 8 * speed.ROUNDS)
+
+
+def test_what_slows_the_machine_slows_both(clock: Callable[[float], Callable[[], None]]) -> None:
+    """A ratio is taken within a round; the medians alone would say something else."""
+    calls = 0
+
+    def slower_and_slower(seconds: float) -> Callable[[], None]:
+        def take() -> None:
+            nonlocal calls
+            calls += 1
+            clock(seconds * (1 + calls // 2))()
+
+        return take
+
+    contenders = [Contender("float32", "", name, slower_and_slower(s)) for name, s in (("plain", 3.0), ("fast", 1.5))]
+    _, fast = speed._rows(contenders, "net", "infer", 3, "cpu", 1, (10, 10), 1)
+    assert fast.baseline_ratio == pytest.approx(2.0, rel=0.15)
+
+
+def row(**changes: Any) -> Speed:
+    return Speed(
+        **{
+            "model": "net", "task": "infer", "scale": 3, "device": "cpu", "precision": "float32", "layout": "nhwc",
+            "mode": "eager", "batch": 1, "height": 4, "width": 4, "median_ms": 1.0, "iqr_ms": 0.1,
+            "megapixels_per_s": 1.0, "samples_per_s": 1.0, "gflops": 1.0, "peak_share": 0.5, "peak_memory_mib": None,
+            "repeats": 5, "baseline_ratio": 1.0, "machine": "M",
+        }
+        | changes
+    )  # fmt: skip
+
+
+def test_new_rows_replace_those_of_the_same_thing_only(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "speed.csv"
+    record([row(), row(machine="another"), row(mode="native")], path)
+    table = record([row(median_ms=2.0)], path)
+    assert len(table) == 3
+    found = pd.read_csv(path).set_index(["machine", "mode"])["median_ms"].to_dict()
+    assert found == {("M", "eager"): 2.0, ("M", "native"): 1.0, ("another", "eager"): 1.0}
+    assert [file.name for file in path.parent.iterdir()] == ["speed.csv"]
+
+
+def test_the_table_for_people_names_the_papers_value() -> None:
+    quality = pd.DataFrame(
+        [{"model": "net", "dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.39}]
+    )
+    rows = pd.DataFrame([row(), row(model="other")]).astype({"peak_memory_mib": float})
+    first, second = speed.readable(rows, quality).splitlines()[2:]
+    assert "32.50" in first
+    assert "32.39" in first
+    assert "32.50" not in second
+
+
+def test_inference_beside_the_eager_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
+    rows = inference_speed("srcnn-915", (12, 10), "cpu")
+    assert [found.mode for found in rows][:2] == ["plain", "eager"]
+    assert all(found.baseline_ratio > 0 and 0 < found.peak_share < 1 for found in rows)
+
+
+def test_training_is_timed_in_a_clone_only(
+    pretend: Callable[..., DataFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The plain loop lies in its `bench` folder."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"bench/plain\.py.*in a clone"):
+        training_speed("srcnn-915-demo", pretend({}), "cpu")
+    with pytest.raises(InputError, match="nothing to train"):
+        training_speed("bicubic", pretend({}), "cpu")
+
+
+PLAIN = Path(__file__).parents[2] / "bench" / "plain.py"
+
+
+@pytest.mark.skipif(not PLAIN.exists(), reason="bench/ is not here: no clone")
+def test_every_contender_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain loop and the engine's modes, on the demo's patches."""
+    monkeypatch.chdir(PLAIN.parents[1])
+    plain_loop = speed._plain_loop()
+    monkeypatch.setitem(plain_loop.__init__.__globals__, "WORKERS", 0)  # in this process: no fork among threads
+    monkeypatch.setattr(speed, "_plain_loop", lambda: plain_loop)
+    monkeypatch.setattr(speed, "get_args", lambda _: ("eager", "native"))  # compiling takes longer than all the rest
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
+    rows = training_speed("srcnn-915-demo", DataFolder(tmp_path, None), "cpu")
+    assert [row.mode for row in rows][:2] == ["plain", "eager"]
+    assert all(row.samples_per_s > 0 and 0 < row.peak_share < 1 for row in rows)
+    assert {(row.batch, row.height, row.layout) for row in rows[1:]} == {(rows[0].batch, rows[0].height, "nhwc")}
