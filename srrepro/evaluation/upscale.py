@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Upscaler:
     device: str = "cpu"
     memory: int = MEMORY
     mode: Mode | None = None
+    threads: int = field(default_factory=torch.get_num_threads)
 
     def __post_init__(self) -> None:
         least = (4 * self._radius + 1) ** 2 * _bytes_per_pixel(self.network)
@@ -78,7 +79,7 @@ class Upscaler:
 
     def _convolutions(self) -> AbstractContextManager[Any]:
         mode = self.mode or fastest_mode(self.device)
-        return Native(torch.get_num_threads()) if mode == "native" else nullcontext()
+        return Native(self.threads) if mode == "native" else nullcontext()
 
     def image(self, rgb: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
         """A picture enlarged: luminance by the network, colour by bicubic interpolation. Grey stays grey."""

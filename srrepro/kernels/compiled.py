@@ -24,6 +24,8 @@ FUNCTIONS = {
     "winograd_filters_back": (POINTER, NUMBER, NUMBER, POINTER),
     "winograd": (POINTER, *[NUMBER] * 5, POINTER, POINTER, *[NUMBER] * 4, POINTER, POINTER),
     "winograd_weights": (POINTER, *[NUMBER] * 5, POINTER, *[NUMBER] * 3, POINTER, POINTER),
+    "chain_forward": (POINTER, NUMBER, POINTER, *[NUMBER] * 3, POINTER, POINTER),
+    "chain_back": (POINTER, NUMBER, POINTER, *[NUMBER] * 3, POINTER, POINTER, POINTER),
 }
 
 
@@ -90,4 +92,5 @@ def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
         function = getattr(functions, name)
         function.argtypes, function.restype = arguments, None
     functions.winograd_room.argtypes, functions.winograd_room.restype = (NUMBER, NUMBER), NUMBER
+    functions.chain_room.argtypes, functions.chain_room.restype = (POINTER, NUMBER, NUMBER, NUMBER), NUMBER
     return functions

@@ -1,10 +1,12 @@
-/* Convolutions of small networks on one processor core, in float32. Images are [rows][columns][channels].
+/* Convolutions of small networks on one processor core, in float32. Images are [rows][columns][channels]. (Over 300
+ * lines: the two algorithms share the matrix product, and a network uses both.)
  *
  * Everything is one product of small matrices, held in registers (`multiply`), and two ways to walk through memory:
  * `convolve` does as the definition says, without padding; `winograd` takes 36 products for 4x4 outputs of a 3x3 kernel,
  * where the definition takes 144, and for 2x2 outputs of a 5x5 kernel instead of 100 (Lavin and Gray, "Fast Algorithms
  * for Convolutional Neural Networks", arXiv 1509.09308). Each has its gradient by the weights; the gradient by the input
- * is a convolution too, with the filters turned.
+ * is a convolution too, with the filters turned. Last, `chain_forward` and `chain_back` take a whole network through
+ * image by image, so that what one layer leaves is still in the cache when the next one takes it.
  */
 
 #include <string.h>
@@ -384,4 +386,115 @@ void winograd_weights(const float *in, long begin, long end, long height, long w
 long winograd_room(long planes, long filters) {
     const long most = planes > filters ? planes : filters;
     return POINTS * (TILES * (planes + filters) + 32 + most);
+}
+
+/* ---- A network: one layer after another ---- */
+
+typedef struct {
+    long kernel, planes, filters, padding, rectify;
+    const float *weights, *turned; /* for `convolve`, or transformed for `winograd`; turned: for the gradient by the input */
+    const float *bias;
+    float *for_weights, *for_bias; /* gradients, added to; alike, but of one filter turned and with its sides swapped */
+} layer;
+
+static long in_tiles(const layer *l) { return (l->kernel == 3 || l->kernel == 5) && l->planes > 1 && l->filters > 1; }
+
+static long grown(const layer *l, long side) { return side + 2 * l->padding - l->kernel + 1; }
+
+/* in with `border` zeros around it; itself where there is none */
+static const float *bordered(const float *in, long height, long width, long planes, long border, float *copy) {
+    if (border == 0) return in;
+    const long wider = width + 2 * border;
+    memset(copy, 0, sizeof(float) * (height + 2 * border) * wider * planes);
+    for (long y = 0; y < height; y++)
+        memcpy(copy + ((y + border) * wider + border) * planes, in + y * width * planes, sizeof(float) * width * planes);
+    return copy;
+}
+
+/* What a chain needs beside its planes: an image with its border, two gradients of an image, winograd's own. */
+typedef struct {
+    long bordered, gradient, tiles;
+} room;
+
+static room room_of(const layer *layers, long count, long height, long width) {
+    room r = {0, 0, 0};
+    for (const layer *l = layers; l < layers + count; l++) {
+        const long most = l->planes > l->filters ? l->planes : l->filters, wider = 2 * (l->kernel - 1);
+        const long pixels = (height + wider) * (width + wider), tiles = winograd_room(l->planes, l->filters);
+        if (r.bordered < pixels * most) r.bordered = pixels * most;
+        if (in_tiles(l) && r.tiles < tiles) r.tiles = tiles;
+        if (r.gradient < height * width * l->planes) r.gradient = height * width * l->planes;
+        height = grown(l, height), width = grown(l, width);
+        if (r.gradient < height * width * l->filters) r.gradient = height * width * l->filters;
+    }
+    return r;
+}
+
+long chain_room(const layer *layers, long count, long height, long width) {
+    const room r = room_of(layers, count, height, width);
+    return r.bordered + 2 * r.gradient + r.tiles;
+}
+
+/* planes[i]: what layer i makes of all images */
+void chain_forward(const layer *layers, long count, const float *in, long images, long height, long width,
+                   float *const *planes, float *work) {
+    for (long image = 0; image < images; image++) {
+        const float *from = in + image * height * width * layers->planes;
+        long h = height, w = width;
+        for (long i = 0; i < count; i++) {
+            const layer *l = layers + i;
+            const long rows = grown(l, h), columns = grown(l, w), side = TILE(l->kernel);
+            float *to = planes[i] + image * rows * columns * l->filters;
+            if (in_tiles(l))
+                winograd(from, 0, (rows + side - 1) / side * ((columns + side - 1) / side), h, w, l->planes, l->weights,
+                         l->bias, l->kernel, l->padding, l->filters, l->rectify, to, work);
+            else
+                convolve(bordered(from, h, w, l->planes, l->padding, work), 0, rows, h + 2 * l->padding,
+                         w + 2 * l->padding, l->planes, l->weights, l->bias, l->kernel, l->filters, l->rectify, to);
+            from = to, h = rows, w = columns;
+        }
+    }
+}
+
+/* Gradients of all layers from the gradient by the last one's output; `planes` is what chain_forward left. */
+void chain_back(const layer *layers, long count, const float *in, long images, long height, long width,
+                float *const *planes, const float *gradient, float *work) {
+    static const float none[MOST_PLANES];
+    const room r = room_of(layers, count, height, width);
+    float *copy = work, *own = copy + r.bordered, *other = own + r.gradient, *tiles = other + r.gradient;
+    long h = height, w = width;
+    for (const layer *l = layers; l < layers + count; l++) h = grown(l, h), w = grown(l, w);
+    const long last_rows = h, last_columns = w;
+    for (long image = 0; image < images; image++) {
+        long rows = last_rows, columns = last_columns;
+        const float *out = gradient + image * rows * columns * layers[count - 1].filters;
+        for (long i = count - 1; i >= 0; i--) {
+            const layer *l = layers + i;
+            const long side = TILE(l->kernel), back = l->kernel - 1 - l->padding;
+            h = rows - 2 * l->padding + l->kernel - 1, w = columns - 2 * l->padding + l->kernel - 1;
+            const float *from = (i ? planes[i - 1] : in) + image * h * w * l->planes;
+            rectify_back(out, l->rectify ? planes[i] + image * rows * columns * l->filters : 0, rows * columns,
+                         l->filters, own, l->for_bias);
+            if (l->rectify) out = own;
+            if (in_tiles(l))
+                winograd_weights(from, 0, (rows + side - 1) / side * ((columns + side - 1) / side), h, w, l->planes, out,
+                                 l->kernel, l->padding, l->filters, l->for_weights, tiles);
+            else if (l->filters == 1) /* the wide side last: the gradient's one plane is moved over the many */
+                convolve_weights(bordered(out, rows, columns, 1, back, copy), 0, h, rows + 2 * back, columns + 2 * back,
+                                 1, from, l->kernel, l->planes, l->for_weights);
+            else
+                convolve_weights(bordered(from, h, w, l->planes, l->padding, copy), 0, rows, h + 2 * l->padding,
+                                 w + 2 * l->padding, l->planes, out, l->kernel, l->filters, l->for_weights);
+            if (i == 0) break;
+            if (in_tiles(l))
+                winograd(out, 0, (h + side - 1) / side * ((w + side - 1) / side), rows, columns, l->filters, l->turned,
+                         none, l->kernel, back, l->planes, 0, other, tiles);
+            else
+                convolve(bordered(out, rows, columns, l->filters, back, copy), 0, h, rows + 2 * back, columns + 2 * back,
+                         l->filters, l->turned, none, l->kernel, l->planes, 0, other);
+            float *const swap = own;
+            own = other, other = swap, out = own;
+            rows = h, columns = w;
+        }
+    }
 }

@@ -6,10 +6,10 @@ every convolution differs from PyTorch's by rounding only, some 1e-6 of the larg
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from srrepro.kernels.compiled import library
@@ -39,30 +39,34 @@ class Native(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is torch.conv2d and not kwargs and _known(*args):
-            planes, weight, bias, _, padding = args[:5]
-            return _Convolution.apply(planes, weight, bias, padding[0], False, self.threads)  # type: ignore[no-untyped-call]
-        if func is rectified:
-            layer, planes = args
-            own = (layer.stride, layer.padding, layer.dilation, layer.groups)
-            if layer.padding_mode == "zeros" and _known(planes, layer.weight, layer.bias, *own):
-                return _Convolution.apply(  # type: ignore[no-untyped-call]
-                    planes, layer.weight, layer.bias, layer.padding[0], True, self.threads
-                )
-        return func(*args, **(kwargs or {}))
+        found = known(func, args, kwargs)
+        if found is None:
+            return func(*args, **(kwargs or {}))
+        return _Convolution.apply(*found, func is rectified, self.threads)  # type: ignore[no-untyped-call]
 
 
-def _known(
-    planes: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = (1, 1),
-    padding: Any = "",
-    dilation: Any = (1, 1),
-    groups: int = 1,
-) -> bool:
+class Call(NamedTuple):
+    """A convolution that the C functions know."""
+
+    planes: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    padding: int
+
+
+def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Call | None:
+    """What a call of PyTorch's `conv2d`, or of `rectified`, asks for, if the C functions can do it; else None."""
+    if func is rectified:
+        layer, planes = args
+        if not isinstance(layer, nn.Conv2d) or layer.padding_mode != "zeros":
+            return None
+        args = planes, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups
+    elif func is not torch.conv2d or kwargs:
+        return None
+    defaults: tuple[Any, ...] = None, (1, 1), (0, 0), (1, 1), 1
+    planes, weight, bias, stride, padding, dilation, groups = args + defaults[len(args) - 2 :]
     filters, inputs, height, width = weight.shape
-    return (
+    possible = (
         planes.dtype is weight.dtype is torch.float32
         and planes.device.type == "cpu"
         and planes.ndim == 4
@@ -73,6 +77,7 @@ def _known(
         and filters * inputs > 1
         and all(count == 1 or count % 16 == 0 and count <= MOST_PLANES for count in (filters, inputs))
     )
+    return Call(planes, weight, bias, padding[0]) if possible else None
 
 
 class _Convolution(torch.autograd.Function):
@@ -95,7 +100,7 @@ class _Convolution(torch.autograd.Function):
         for_planes = for_weight = None
         for_bias = torch.zeros(len(weight))
         before = gradient if out is None else torch.empty_like(gradient)
-        _library().rectify_back(
+        C().rectify_back(
             gradient.data_ptr(), None if out is None else out.data_ptr(), gradient[..., 0].numel(), len(weight),
             before.data_ptr(), for_bias.data_ptr(),
         )  # fmt: skip
@@ -114,13 +119,13 @@ def _convolved(planes: Tensor, weight: Tensor, start: Tensor, padding: int, rect
     count, height, width, _ = planes.shape
     rows, columns = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
     out = torch.empty((count, filters, rows, columns), memory_format=torch.channels_last)
-    if _in_tiles(kernel, inputs, filters):
+    if in_tiles(kernel, inputs, filters):
         transformed = torch.empty(36, inputs, filters)
-        _library().winograd_filters(weight.data_ptr(), kernel, inputs * filters, transformed.data_ptr())
+        C().winograd_filters(weight.data_ptr(), kernel, inputs * filters, transformed.data_ptr())
 
         def some_tiles(begin: int, end: int) -> None:
-            work = torch.empty(_library().winograd_room(inputs, filters))
-            _library().winograd(
+            work = torch.empty(C().winograd_room(inputs, filters))
+            C().winograd(
                 planes.data_ptr(), begin, end, height, width, inputs, transformed.data_ptr(), start.data_ptr(), kernel,
                 padding, filters, rectify, out.data_ptr(), work.data_ptr(),
             )  # fmt: skip
@@ -130,7 +135,7 @@ def _convolved(planes: Tensor, weight: Tensor, start: Tensor, padding: int, rect
     planes = _bordered(planes, padding)
 
     def some_rows(begin: int, end: int) -> None:
-        _library().convolve(
+        C().convolve(
             planes.data_ptr(), begin, end, *planes.shape[1:3], inputs, weight.data_ptr(), start.data_ptr(), kernel,
             filters, rectify, out.data_ptr(),
         )  # fmt: skip
@@ -142,29 +147,30 @@ def _convolved(planes: Tensor, weight: Tensor, start: Tensor, padding: int, rect
 def _gradient(planes: Tensor, out: Tensor, kernel: int, padding: int) -> Tensor:
     """The gradient by the weight, [k, k, i, o]."""
     inputs, filters = planes.shape[-1], out.shape[-1]
-    if _in_tiles(kernel, inputs, filters):
+    if in_tiles(kernel, inputs, filters):
         count, height, width, _ = planes.shape
         transformed, weight = torch.zeros(36, inputs, filters), torch.empty(kernel, kernel, inputs, filters)
-        work = torch.empty(_library().winograd_room(inputs, filters))
-        _library().winograd_weights(
+        work = torch.empty(C().winograd_room(inputs, filters))
+        C().winograd_weights(
             planes.data_ptr(), 0, count * _tiles(out.shape[1], out.shape[2], kernel), height, width, inputs,
             out.data_ptr(), kernel, padding, filters, transformed.data_ptr(), work.data_ptr(),
         )  # fmt: skip
-        _library().winograd_filters_back(transformed.data_ptr(), kernel, inputs * filters, weight.data_ptr())
+        C().winograd_filters_back(transformed.data_ptr(), kernel, inputs * filters, weight.data_ptr())
         return weight
     if filters == 1:  # the wide side last: the gradient's one plane is moved over the many
         return _gradient(out, planes, kernel, kernel - 1 - padding).flip(0, 1).transpose(2, 3)
     planes = _bordered(planes, padding)
     count, height, width, _ = planes.shape
     weight = torch.zeros(kernel, kernel, inputs, filters)
-    _library().convolve_weights(
+    C().convolve_weights(
         planes.data_ptr(), 0, count * out.shape[1], height, width, inputs, out.data_ptr(), kernel, filters,
         weight.data_ptr(),
     )  # fmt: skip
     return weight
 
 
-def _in_tiles(kernel: int, inputs: int, filters: int) -> bool:
+def in_tiles(kernel: int, inputs: int, filters: int) -> bool:
+    """Whether Winograd's algorithm is used; `in_tiles` of convolution.c."""
     return kernel in (3, 5) and inputs > 1 and filters > 1
 
 
@@ -197,7 +203,8 @@ def _share(threads: int, count: int, work: Callable[[int, int], None]) -> None:
         pass
 
 
-def _library() -> Any:
+def C() -> Any:
+    """The C functions."""
     functions = library()
     assert functions is not None, "Native was entered where nothing was compiled"
     return functions

@@ -245,8 +245,9 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
 
     def step() -> None:
         number = next(steps)
-        inputs, labels = training.augmentation(*feed.take(number % feed.batches), seed=0, step=number)
-        engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
+        with engine:
+            inputs, labels = training.augmentation(*feed.take(number % feed.batches), seed=0, step=number)
+            engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
 
     return step
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,16 +11,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srrepro.kernels.chain import Chain
 from srrepro.kernels.convolution import Mode, Native
 from srrepro.models.recipe import Training
 
 Precision = Literal["float32", "bfloat16", "tf32"]
 CPUINFO = Path("/proc/cpuinfo")
+Part = tuple[Tensor, list[Tensor]]
+"""A loss and its gradients."""
 LEAST_SHARE = 4_000_000_000
 """Multiply-adds of one pass: with less work, starting PyTorch's operations costs a thread more than it gains."""
 CHUNK = 16
-"""Patches that a thread takes through the whole network at a time in C: enough to be worth a start, few enough that
-what one layer leaves is still near when the next one takes it."""
+"""Patches that a thread takes through a network of native convolutions at a time: enough to be worth a start, few
+enough that what one layer leaves is still near when the next one takes it."""
 
 
 def fastest_precision(device: str) -> Precision:
@@ -65,16 +69,27 @@ class Engine:
         self.device = device
         self.precision = precision
         self.mode = mode
+        side = training.patches.patch
+        self.chain = Chain.of(network, torch.zeros(1, 1, side, side)) if mode == "native" else None
         self.recorded: _Recorded | None = None
         threads = torch.get_num_threads()
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
         worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
-        shared = device == "cpu" and mode != "compiled"
-        self.shares = min(threads, training.batch, worth) if shared else 1
+        self.shares = min(threads, training.batch, worth) if device == "cpu" else 1
         if self.shares > 1:
             self.pool = ThreadPoolExecutor(
                 self.shares, "share", initializer=torch.set_num_threads, initargs=(threads // self.shares,)
             )
+
+    def __enter__(self) -> "Engine":
+        """For the time of many steps, PyTorch's own threads stay out of the way of those that share a batch."""
+        self.threads = torch.get_num_threads()
+        if self.mode == "native":
+            torch.set_num_threads(1)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        torch.set_num_threads(self.threads)
 
     def step(self, inputs: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
@@ -98,23 +113,30 @@ class Engine:
 
     def _backward(self, inputs: Tensor, high: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The loss of a batch and its gradients; always summed in the same order, so that a run can be repeated."""
-        if self.shares == 1:
-            return self._backward_share(inputs, high, 1.0)
-        parts = list(zip(inputs.chunk(self.shares), high.chunk(self.shares), strict=True))
-        weights = [len(part) / len(inputs) for part, _ in parts]
-        return _summed(self.pool.map(self._backward_share, *zip(*parts, strict=True), weights))
+        if self.chain is None:
+            return self._shared(self._backward_share, inputs, high)
+        weights = self.chain.prepared()
+        share = partial(self.chain.backward, weights, loss=self.loss)
+        loss, gradients = self._shared(share, inputs, high)
+        return loss, self.chain.gradients(weights, gradients)
 
-    def _backward_share(self, inputs: Tensor, high: Tensor, weight: float) -> tuple[Tensor, list[Tensor]]:
-        if self.mode == "eager":
+    def _shared(self, share: Callable[..., Part], inputs: Tensor, high: Tensor) -> Part:
+        if self.shares == 1:
+            return share(inputs, high, weight=1.0)
+        parts = list(zip(inputs.chunk(self.shares), high.chunk(self.shares), strict=True))
+        jobs = [self.pool.submit(share, some, their, weight=len(some) / len(inputs)) for some, their in parts]
+        return _summed(job.result() for job in jobs)
+
+    def _backward_share(self, inputs: Tensor, high: Tensor, *, weight: float) -> Part:
+        if self.mode != "native":
             return self._backward_part(inputs, high, weight)
         with Native(threads=1):
-            parts = [
+            return _summed(
                 self._backward_part(some, their, weight * len(some) / len(inputs))
                 for some, their in zip(torch.split(inputs, CHUNK), torch.split(high, CHUNK), strict=True)
-            ]
-        return _summed(parts)
+            )
 
-    def _backward_part(self, inputs: Tensor, high: Tensor, weight: float) -> tuple[Tensor, list[Tensor]]:
+    def _backward_part(self, inputs: Tensor, high: Tensor, weight: float) -> Part:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
         with (
@@ -136,7 +158,7 @@ class Engine:
         return flags
 
 
-def _summed(parts: Iterable[tuple[Tensor, list[Tensor]]]) -> tuple[Tensor, list[Tensor]]:
+def _summed(parts: Iterable[Part]) -> Part:
     """Losses and gradients of parts of a batch, always added in the same order."""
     (loss, gradients), *others = parts
     for more, further in others:

@@ -77,11 +77,11 @@ class Run:
                 f"a processor. Leave out --mode, or give --device cpu --precision float32."
             )
             raise InputError(msg)
-        if self.mode == "graph" and (self.device == "cpu" or not isinstance(self.training.optimiser, SGD)):
-            msg = (
-                f"{asked} in mode graph on {self.device}, but graphs record steps of SGD on a GPU. Leave out --mode, "
-                f"or give --mode eager."
-            )
+        if self.mode in {"graph", "compiled"} and self.device == "cpu":
+            msg = f"{asked} in mode {self.mode} on a processor, but that is for GPUs. Leave out --mode."
+            raise InputError(msg)
+        if self.mode == "graph" and not isinstance(self.training.optimiser, SGD):
+            msg = f"{asked} in mode graph, but only steps of SGD can be recorded. Leave out --mode."
             raise InputError(msg)
 
     @property
@@ -166,7 +166,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
     log_points = {run.steps * point // run.log_points for point in range(1, run.log_points + 1)}
     meter = Meter(f"{run.title} seed {run.seed}", run.backprops, done=state.step * training.batch)
-    with _listening_to_signals() as stop, meter:
+    with _listening_to_signals() as stop, meter, engine:
         network.train()
         started, saved = perf_counter(), perf_counter()
         for step in range(state.step, run.steps):

@@ -151,7 +151,6 @@ def test_every_contender_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     plain_loop = speed._plain_loop()
     monkeypatch.setitem(plain_loop.__init__.__globals__, "WORKERS", 0)  # in this process: no fork among threads
     monkeypatch.setattr(speed, "_plain_loop", lambda: plain_loop)
-    monkeypatch.setattr(speed, "get_args", lambda _: ("eager", "native"))  # compiling takes longer than all the rest
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
     rows = training_speed("srcnn-915-demo", DataFolder(tmp_path, None), "cpu")

@@ -402,10 +402,11 @@ def test_native_is_for_float32_on_a_processor(changes: dict[str, Any]) -> None:
     ("recipe", "changes", "why"),
     [
         (SGD_RECIPE, {"precision": "tf32"}, "in tf32, but cpu has float32, bfloat16"),
-        (SGD_RECIPE, {"mode": "graph"}, "graphs record steps of SGD on a GPU"),
-        (SOAP_RECIPE, {"mode": "graph", "device": "cuda"}, "graphs record steps of SGD on a GPU"),
+        (SGD_RECIPE, {"mode": "graph"}, "on a processor, but that is for GPUs"),
+        (SGD_RECIPE, {"mode": "compiled"}, "on a processor, but that is for GPUs"),
+        (SOAP_RECIPE, {"mode": "graph", "device": "cuda"}, "only steps of SGD can be recorded"),
     ],
-    ids=["tf32 on a processor", "a graph on a processor", "a graph of another optimiser"],
+    ids=["tf32 on a processor", "a graph on a processor", "compiled on a processor", "a graph of another optimiser"],
 )
 def test_device_precision_and_mode_must_fit(recipe: Recipe, changes: dict[str, Any], why: str) -> None:
     with pytest.raises(InputError, match=why):
