@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast, get_args
 
@@ -350,12 +351,15 @@ def bench(
     """
     rows: list[Speed] = []
     for name in names or BENCHED:
+        jobs: list[Callable[[], list[Speed]]] = []
         if task != "infer":
-            rows += speed.training_speed(name, DataFolder(data, mirror), device)
+            jobs.append(partial(speed.training_speed, name, DataFolder(data, mirror), device))
         if task != "train":
-            for size in speed.SIZES:
-                rows += speed.inference_speed(name, size, device)
-    speed.record(rows, results / "speed.csv")
+            jobs += [partial(speed.inference_speed, name, size, device) for size in speed.SIZES]
+        for job in jobs:
+            measured = job()
+            speed.record(measured, results / "speed.csv")  # now: the next one may take minutes
+            rows += measured
     new = pd.DataFrame([asdict(row) for row in rows])
     if as_json:
         click.echo(new.to_json(orient="records", indent=2, double_precision=15))

@@ -183,9 +183,11 @@ def record(rows: list[Speed], path: Path) -> pd.DataFrame:
 
 
 def readable(rows: pd.DataFrame, quality: pd.DataFrame) -> str:
-    """Rows for people, each with what the network scores on Set5 at x3 after training here, and the paper's score."""
+    """Rows for people, each with what the network scores on Set5 at x3, trained here in full, and the paper's score."""
     scores = {
-        row["model"]: row for row in quality.to_dict("records") if (row["dataset"], row["scale"]) == ("Set5", SCALE)
+        row["model"]: row
+        for row in quality.to_dict("records")
+        if (row["dataset"], row["scale"]) == ("Set5", SCALE) and row["budget"] >= 1
     }
 
     def text(value: Any, form: str) -> str:

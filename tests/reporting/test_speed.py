@@ -112,9 +112,8 @@ def test_new_rows_replace_those_of_the_same_thing_only(tmp_path: Path) -> None:
 
 
 def test_the_table_for_people_names_the_papers_value() -> None:
-    quality = pd.DataFrame(
-        [{"model": "net", "dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.39}]
-    )
+    scored = {"model": "net", "dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.39}
+    quality = pd.DataFrame([scored | {"budget": 1.0}, scored | {"model": "other", "budget": 0.5}])
     rows = pd.DataFrame([row(), row(model="other")]).astype({"peak_memory_mib": float})
     first, second = speed.readable(rows, quality).splitlines()[2:]
     assert "32.50" in first
