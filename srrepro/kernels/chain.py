@@ -17,7 +17,8 @@ from srrepro.kernels.convolution import C, in_tiles, known
 from srrepro.models.recipe import rectified
 
 IMAGES = 16
-"""At a time, between two looks at the loss."""
+"""That a thread takes through a network at a time: enough to be worth a start, few enough that what one layer leaves is
+still near when the next one takes it."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srrepro.kernels.chain import Chain
+from srrepro.kernels.chain import IMAGES, Chain
 from srrepro.kernels.convolution import Mode, Native
 from srrepro.models.recipe import Training
 
@@ -21,9 +21,6 @@ Part = tuple[Tensor, list[Tensor]]
 """A loss and its gradients."""
 LEAST_SHARE = 4_000_000_000
 """Multiply-adds of one pass: with less work, starting PyTorch's operations costs a thread more than it gains."""
-CHUNK = 16
-"""Patches that a thread takes through a network of native convolutions at a time: enough to be worth a start, few
-enough that what one layer leaves is still near when the next one takes it."""
 
 
 def fastest_precision(device: str) -> Precision:
@@ -133,7 +130,7 @@ class Engine:
         with Native(threads=1):
             return _summed(
                 self._backward_part(some, their, weight * len(some) / len(inputs))
-                for some, their in zip(torch.split(inputs, CHUNK), torch.split(high, CHUNK), strict=True)
+                for some, their in zip(torch.split(inputs, IMAGES), torch.split(high, IMAGES), strict=True)
             )
 
     def _backward_part(self, inputs: Tensor, high: Tensor, weight: float) -> Part:

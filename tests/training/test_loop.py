@@ -25,6 +25,7 @@ from srrepro.data.stores import prepare_training, read_training
 from srrepro.errors import InputError
 from srrepro.evaluation import evaluate as evaluation
 from srrepro.evaluation.upscale import Upscaler
+from srrepro.kernels import chain
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import SGD, SOAP, Constant, NoAugmentation, Patches, Recipe, Training
 from srrepro.models.srcnn import ThreeLayers
@@ -708,7 +709,7 @@ def test_a_run_may_go_on_with_other_memory(
 def test_threads_share_a_batch(shares: int, precision: Precision, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one alone, to float rounding; and the same every time, whichever thread is ready first."""
     monkeypatch.setattr(engine, "LEAST_SHARE", 1)
-    monkeypatch.setattr(engine, "CHUNK", 2)
+    monkeypatch.setattr(chain, "IMAGES", 2)
     training = replace(VDSR_RECIPE.training, batch=7)  # shares need not be alike
     torch.manual_seed(0)
     batch = torch.rand(7, 1, 11, 11), torch.rand(7, 1, 11, 11)
