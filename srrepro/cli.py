@@ -100,19 +100,20 @@ def _hardware(function: F) -> F:
         callback=lambda _context, _option, value: None if value == "auto" else value,
         help="Of training steps: auto is bfloat16 on GPUs and processors that multiply it. Measurements are float32.",
     )(function)
-    return _mode(_memory(_device(function)))
+    on_gpus = "; graph, compiled: training steps on a GPU"
+    return _mode(get_args(Mode), on_gpus)(_memory(_device(function)))
 
 
-def _mode(function: F) -> F:
+def _mode(modes: tuple[str, ...], more: str = "") -> Callable[[F], F]:
     return click.option(
         "--mode",
-        type=click.Choice(["auto", *get_args(Mode)]),
+        type=click.Choice(["auto", *modes]),
         default="auto",
         show_default=True,
         callback=lambda _context, _option, value: _pick_mode(value),
-        help="native: convolutions in C, compiled here, in float32 on a processor; eager: PyTorch's; graph, compiled: "
-        "training steps on a GPU. The same mathematics.",
-    )(function)
+        help="native: convolutions in C, compiled here, in float32 on a processor; eager: PyTorch's"
+        f"{more}. The same mathematics.",
+    )
 
 
 def _pick_mode(asked: str) -> Mode | None:
@@ -266,7 +267,7 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @_device
 @_memory
-@_mode
+@_mode(("native", "eager"))
 @_places
 def evaluate(
     subject: str,

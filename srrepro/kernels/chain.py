@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from srrepro.kernels.convolution import C, in_tiles, known
+from srrepro.kernels.convolution import C, in_tiles, known, transformed_for_tiles
 from srrepro.models.recipe import rectified
 
 IMAGES = 16
@@ -155,11 +155,7 @@ class Weights:
 
     def _laid_out(self, weight: Tensor) -> Tensor:
         weight = weight.contiguous()
-        if not self.tiled:
-            return weight
-        transformed = torch.empty(36, *weight.shape[2:])
-        C().winograd_filters(weight.data_ptr(), self.kernel, self.inputs * self.filters, transformed.data_ptr())
-        return transformed
+        return transformed_for_tiles(weight) if self.tiled else weight
 
     def fill(self, c_layer: _Layer) -> tuple[Tensor, Tensor]:
         """Describe the layer to the C functions; the gradients that they will add to, zero so far."""

@@ -120,8 +120,7 @@ def _convolved(planes: Tensor, weight: Tensor, start: Tensor, padding: int, rect
     rows, columns = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
     out = torch.empty((count, filters, rows, columns), memory_format=torch.channels_last)
     if in_tiles(kernel, inputs, filters):
-        transformed = torch.empty(36, inputs, filters)
-        C().winograd_filters(weight.data_ptr(), kernel, inputs * filters, transformed.data_ptr())
+        transformed = transformed_for_tiles(weight)
 
         def some_tiles(begin: int, end: int) -> None:
             work = torch.empty(C().winograd_room(inputs, filters))
@@ -172,6 +171,14 @@ def _gradient(planes: Tensor, out: Tensor, kernel: int, padding: int) -> Tensor:
 def in_tiles(kernel: int, inputs: int, filters: int) -> bool:
     """Whether Winograd's algorithm is used; `in_tiles` of convolution.c."""
     return kernel in (3, 5) and inputs > 1 and filters > 1
+
+
+def transformed_for_tiles(weight: Tensor) -> Tensor:
+    """[36, i, o] from a contiguous `weight` [k, k, i, o]."""
+    kernel, _, inputs, filters = weight.shape
+    transformed = torch.empty(36, inputs, filters)
+    C().winograd_filters(weight.data_ptr(), kernel, inputs * filters, transformed.data_ptr())
+    return transformed
 
 
 def _tiles(rows: int, columns: int, kernel: int) -> int:
