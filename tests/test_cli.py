@@ -22,9 +22,10 @@ from torch import Tensor
 
 from srrepro import __version__, models, suites
 from srrepro.cli import main
+from srrepro.data import images
 from srrepro.data.registry import DataFolder, sets
 from srrepro.data.stores import prepare_training
-from srrepro.evaluation.upscale import MEMORY
+from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.reporting.evidence import read_all
@@ -131,6 +132,11 @@ def test_show_gives_sources() -> None:
         (("evaluate", "bicubic", "--scale", 3), "--set"),
         (("evaluate", "bicubic", "--set", "demo-test"), "--scale"),
         (("evaluate", "bicubic", "--scale", 5, "--set", "demo-test"), "5 is not in the range 2<=x<=4"),
+        (("upscale", "none.png", "out.png", "--scale", 3), "none.png was to be read as an image"),
+        (("upscale", "none.png", "out.webp", "--scale", 3), "'.webp' is none of .bmp"),
+        (("upscale", "none.png", "out", "--scale", 3), "'no suffix' is none of"),
+        (("upscale", "none.png", "nowhere/out.png", "--scale", 3), "no folder nowhere"),
+        (("upscale", "none.png", "out.png"), "--scale"),
         (("prepare", "Set6"), "no set 'Set6'"),
         (("prepare", "--mirror", "nowhere"), "nowhere"),
         (("train", "srcnn-915", "--scale", 3, "--budget", 0), "--budget"),
@@ -222,6 +228,63 @@ def test_an_image_too_small_is_one_message(shape: tuple[int, int], tmp_path: Pat
     Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "small.png")
     words = ("evaluate", "bicubic", "--scale", 3, "--set", f"mine={tmp_path}", "--data", tmp_path / "data")
     assert "small.png" in refused(*words)
+
+
+# Pictures of one's own.
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A photograph taken with the camera turned: 40 wide and 30 high in the file, 30 wide to people."""
+    path = tmp_path / "photo.jpg"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(skimage.data.chelsea()[100:130, 100:140]).save(path, exif=turned)
+    return path
+
+
+def test_upscale_writes_an_upright_picture_in_colour(picture: Path, tmp_path: Path) -> None:
+    target = tmp_path / "large.png"
+    text = succeeded("upscale", picture, target, "--scale", 3)
+    assert f"written: {target}, 90×120, by srcnn-915-quick" in text
+    upright = images.read(picture, upright=True)
+    assert upright.shape == (40, 30, 3)
+    assert (images.read(target) == load("srcnn-915-quick", 3).image(upright)).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.png", "photo.jpg"]
+
+
+def test_upscale_replaces_nothing_unasked(picture: Path, tmp_path: Path) -> None:
+    target = tmp_path / "large.png"
+    target.write_bytes(b"mine")
+    words = ("upscale", picture, target, "--scale", 2, "--model", "bicubic")
+    assert "give --force" in refused(*words)
+    assert target.read_bytes() == b"mine"
+    succeeded(*words, "--force")
+    assert images.read(target).shape == (80, 60, 3)
+
+
+def test_a_picture_may_be_computed_in_bfloat16(picture: Path, tmp_path: Path) -> None:
+    exact, rough = tmp_path / "exact.png", tmp_path / "rough.png"
+    succeeded("upscale", picture, exact, "--scale", 3)
+    succeeded("upscale", picture, rough, "--scale", 3, "--precision", "bfloat16")
+    differences = np.abs(images.read(exact).astype(int) - images.read(rough).astype(int))
+    assert 0 < differences.mean() < 2
+    message = refused(
+        "upscale", picture, tmp_path / "no.png", "--scale", 3, "--precision", "bfloat16", "--mode", "native"
+    )
+    assert "mode native" in message
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Image.Image, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert "No space left" in refused("upscale", picture, tmp_path / "large.png", "--scale", 2, "--model", "bicubic")
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
 # Training and reporting, on made-up sets under the demo's names.

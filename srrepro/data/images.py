@@ -1,4 +1,4 @@
-"""Reading photographs: any common file becomes uint8, grey (h, w) or RGB (h, w, 3)."""
+"""Photographs: read as uint8, grey (h, w) or RGB (h, w, 3), from any common file; written whole or not at all."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import tifffile
 from jaxtyping import UInt8
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from srrepro.errors import InputError
 
@@ -15,10 +15,11 @@ _GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I"}
 _COLOUR = {"RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"}
 
 
-def read(path: Path) -> UInt8[ndarray, "h w *c"]:
+def read(path: Path, *, upright: bool = False) -> UInt8[ndarray, "h w *c"]:
     """An image as uint8: grey stays grey, palettes become RGB, alpha is dropped, 16 bits become 8 by rounding.
 
-    Pillow reads PNG files with 16 bits a colour by their upper 8, so those may be one level lower.
+    Pillow reads PNG files with 16 bits a colour by their upper 8, so those may be one level lower. `upright` turns a
+    photograph as its camera says it was held, which MATLAB, and so every measurement, does not.
 
     Raises
     ------
@@ -32,13 +33,49 @@ def read(path: Path) -> UInt8[ndarray, "h w *c"]:
                 return _from_tiff(path)  # Pillow cuts the lower 8 of 16 bits off
             if packing.startswith("LA;16"):  # which Pillow opens as RGBA
                 return np.asarray(image.getchannel(0))
-            return _from_pillow(image, path)
+            return _from_pillow(ImageOps.exif_transpose(image) if upright else image, path)
     except InputError:
         raise
     except Exception as error:
         if path.suffix.lower() in {".tif", ".tiff"} and path.is_file():
             return _from_tiff(path)  # Pillow cannot open TIFF files with three channels of 16 bits
         msg = f"{path} was to be read as an image, but it is not one or is cut short ({error})."
+        raise InputError(msg) from error
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Find out before long work whether a picture may be written to `path`.
+
+    Raises
+    ------
+    InputError : there is something already and `force` is not given, no such folder, or no kind of image file.
+    """
+    asked = f"A picture was to be written to {path}"
+    if path.suffix.lower() not in SUFFIXES:
+        msg = f"{asked}, but {path.suffix or 'no suffix'!r} is none of {' '.join(sorted(SUFFIXES))}."
+        raise InputError(msg)
+    if not path.parent.is_dir():
+        msg = f"{asked}, but there is no folder {path.parent}. Make it first."
+        raise InputError(msg)
+    if path.is_dir() or (path.exists() and not force):
+        msg = f"{asked}, but there is one already. Choose another name, or give --force to replace a file."
+        raise InputError(msg)
+
+
+def write(path: Path, pixels: UInt8[ndarray, "h w *c"]) -> None:
+    """Write a picture, as its suffix says; there is the whole file or none.
+
+    Raises
+    ------
+    InputError : it cannot be written.
+    """
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        Image.fromarray(pixels).save(part, quality=95)  # of JPEG; the other kinds are lossless
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        part.unlink(missing_ok=True)
+        msg = f"A picture was to be written to {path}, but could not be: {error}."
         raise InputError(msg) from error
 
 

@@ -1,11 +1,11 @@
 """Running a network on images: luminance for measurements, colour for pictures."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,21 +22,26 @@ from srrepro.evaluation import weights
 from srrepro.evaluation.protocol import quantise
 from srrepro.evaluation.weights import Subject
 from srrepro.kernels.convolution import Mode, Native, fastest_mode
+from srrepro.progress import track
 
+PicturePrecision = Literal["float32", "bfloat16"]
 MEMORY = 4 << 30
 """Bytes that the planes of a network may take unless somebody says otherwise: 4 megapixels of 64 planes."""
 
 
 @dataclass(frozen=True)
 class Upscaler:
-    """A network at one scale, ready for images of any size; always in float32, in the device's fastest mode or `mode`.
+    """A network at one scale, ready for images of any size, in the device's fastest mode or `mode`.
+
+    Numbers are measured in float32. `precision="bfloat16"` is for pictures: it costs the weights of srcnn-915-quick
+    0.05, 0.09 and 0.11 dB on Set5 at x2, x3 and x4.
 
     An image whose planes would take more than `memory` bytes is computed in tiles, which gives the same numbers: they
     overlap by the network's `radius`, as far as an input pixel reaches. A network without one is never tiled.
 
     Raises
     ------
-    InputError : `memory` does not even hold a tile that is as large as its overlap.
+    InputError : `memory` does not even hold a tile that is as large as its overlap; native convolutions in bfloat16.
     """
 
     subject: Subject
@@ -46,8 +51,12 @@ class Upscaler:
     memory: int = MEMORY
     mode: Mode | None = None
     threads: int = field(default_factory=torch.get_num_threads)
+    precision: PicturePrecision = "float32"
 
     def __post_init__(self) -> None:
+        if self.mode == "native" and self.precision != "float32":
+            msg = f"{self.subject.name} was to be run in mode native in {self.precision}, but that is float32 only."
+            raise InputError(msg)
         least = (4 * self._radius + 1) ** 2 * _bytes_per_pixel(self.network)
         if self._radius and self.memory < least:
             msg = (
@@ -62,35 +71,46 @@ class Upscaler:
     def _radius(self) -> int:
         return getattr(self.network, "radius", None) or 0
 
-    @torch.inference_mode()
     def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
         """The estimate for an interpolated luminance, both of about 0 to 1; neither clipped nor rounded."""
+        return self._estimate(interpolated)
+
+    @torch.inference_mode()
+    def _estimate(self, interpolated: Float[ndarray, "h w"], *, shown: bool = False) -> Float32[ndarray, "h w"]:
         self.network.eval()
         plane = torch.from_numpy(np.ascontiguousarray(interpolated, np.float32))
         estimate = torch.empty_like(plane)
         fitting = self.memory // _bytes_per_pixel(self.network)
         whole = plane.numel() <= fitting or not self._radius
         side = max(plane.shape) if whole else math.isqrt(fitting) - 2 * self._radius
-        for inside, around, kept in _tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius):
+        tiles: Iterable[Tile] = list(_tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius))
+        if shown:
+            tiles = track(tiles, f"{self.subject.name}, {plane.shape[1]}×{plane.shape[0]}, tile by tile")
+        for inside, around, kept in tiles:
             tile = plane[around].to(self.device)[None, None].to(memory_format=torch.channels_last)
-            with self._convolutions(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                estimate[inside] = self.network(tile)[0, 0][kept].cpu()
+            with (
+                self._convolutions(),
+                torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+                torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"),
+            ):
+                estimate[inside] = self.network(tile)[0, 0][kept].float().cpu()
         return estimate.numpy()
 
     def _convolutions(self) -> AbstractContextManager[Any]:
-        mode = self.mode or fastest_mode(self.device)
+        mode = self.mode or fastest_mode(self.device, self.precision)
         return Native(self.threads) if mode == "native" else nullcontext()
 
     def image(self, rgb: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
         """A picture enlarged: luminance by the network, colour by bicubic interpolation. Grey stays grey."""
         if rgb.ndim == 2:
-            return quantise(self.luminance(imresize(rgb / 255.0, self.scale)))
+            return quantise(self._estimate(imresize(rgb / 255.0, self.scale), shown=True))
         ycbcr = imresize(to_ycbcr(rgb), self.scale)
-        ycbcr[..., 0] = self.luminance(ycbcr[..., 0] / 255) * 255
+        ycbcr[..., 0] = self._estimate(ycbcr[..., 0] / 255, shown=True) * 255
         return from_ycbcr(ycbcr)
 
 
 Area = tuple[slice, slice]
+Tile = tuple[Area, Area, Area]
 
 
 def _bytes_per_pixel(network: nn.Module) -> int:
@@ -99,7 +119,7 @@ def _bytes_per_pixel(network: nn.Module) -> int:
     return max((2 * 4 * (layer.in_channels + layer.out_channels) for layer in layers), default=4)
 
 
-def _tiles(height: int, width: int, side: int, *, overlap: int) -> Iterator[tuple[Area, Area, Area]]:
+def _tiles(height: int, width: int, side: int, *, overlap: int) -> Iterator[Tile]:
     """What a tile gives, what it is computed from, and where in that it lies; a tile ends where the image does."""
     for top in range(0, height, side):
         for left in range(0, width, side):
@@ -121,6 +141,7 @@ def load(
     folder: DataFolder | None = None,
     memory: int = MEMORY,
     mode: Mode | None = None,
+    precision: PicturePrecision = "float32",
 ) -> Upscaler:
     """An upscaler from a recipe's shipped weights, a weight file of ours (.safetensors) or of the authors (.mat).
 
@@ -138,29 +159,38 @@ def load(
         bytes that the planes of the network may take; a larger image is computed in tiles.
     mode
         "native" or "eager", see `srrepro.kernels.convolution.fastest_mode`, which picks one if none is given.
+    precision
+        "float32"; "bfloat16" for pictures only.
 
     Raises
     ------
     InputError : no such recipe or file, or no weights for this scale.
     """
+    subject, network = _subject_and_network(recipe_or_path, scale, folder)
+    return Upscaler(subject, network, scale, device, memory, mode, precision=precision)
+
+
+def _subject_and_network(
+    recipe_or_path: str | Path, scale: int, folder: DataFolder | None
+) -> tuple[Subject, nn.Module]:
     name = str(recipe_or_path)
     if name in models.authors():
         if folder is None:
             msg = f"{name} was asked for without a data folder to find it in. Give folder=DataFolder(...)."
             raise InputError(msg)
-        return Upscaler(*weights.fetch_authors(folder, models.authors()[name], scale), scale, device, memory, mode)
+        return weights.fetch_authors(folder, models.authors()[name], scale)
     path = Path(recipe_or_path)
     if path.suffix == ".mat":
-        return Upscaler(*weights.read_authors(path, scale), scale, device, memory, mode)
+        return weights.read_authors(path, scale)
     if path.suffix == ".safetensors":
-        return Upscaler(*weights.read_ours(path, scale), scale, device, memory, mode)
+        return weights.read_ours(path, scale)
     if name not in models.recipes():
         known = ", ".join([*models.recipes(), *models.authors()])
         msg = f"{name!r} is neither a weight file (.safetensors, .mat) nor one of: {known}."
         raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:
-        return Upscaler(weights.of_interpolation(recipe, scale), recipe.network(), scale, device, memory, mode)
+        return weights.of_interpolation(recipe, scale), recipe.network()
     file = weights.shipped(name, scale)
     if not file.exists():
         option = "" if recipe.training.scales else f" --scale {scale}"
@@ -169,4 +199,4 @@ def load(
             f"(`srrepro train {name}{option}`) and name the file that the run leaves."
         )
         raise InputError(msg)
-    return Upscaler(*weights.read_ours(file, scale), scale, device, memory, mode)
+    return weights.read_ours(file, scale)
