@@ -1,6 +1,7 @@
 """Speed of the parts, with pytest-benchmark: `tox -e bench`. Compare two commits on one machine, never two machines."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,20 @@ import torch
 
 from srrepro import models
 from srrepro.data.color import luminance
+from srrepro.data.registry import DataFolder, fetch
 from srrepro.data.resize import imresize
+from srrepro.data.stores import (
+    EvaluationShape,
+    TrainingShape,
+    prepare_evaluation,
+    prepare_training,
+    read_evaluation,
+    read_training,
+)
 from srrepro.evaluation.metrics import ssim
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.evaluation.weights import of_run
+from srrepro.suites import training_shapes
 from srrepro.training.engine import Engine
 
 TRAINED = [name for name, recipe in models.recipes().items() if recipe.training is not None]
@@ -38,6 +49,36 @@ def test_luminance(benchmark: Benchmark) -> None:
 
 def test_ssim(benchmark: Benchmark, plane: np.ndarray) -> None:
     benchmark(ssim, plane, plane**2, shave=3, peak=1.0)
+
+
+STORES: list[TrainingShape | EvaluationShape] = [
+    *training_shapes("demo-train")[:1],
+    EvaluationShape("demo-test", 3),
+]
+
+
+@pytest.mark.parametrize("shape", STORES, ids=lambda shape: type(shape).__name__)
+def test_writing_a_store(benchmark: Benchmark, shape: TrainingShape | EvaluationShape, tmp_path: Path) -> None:
+    """From image files: read, degraded, cut, compressed."""
+    folder = DataFolder(tmp_path, None)
+    fetch(folder, shape.set)
+    prepare = prepare_training if isinstance(shape, TrainingShape) else prepare_evaluation
+
+    def forget() -> None:
+        shape.path(folder).unlink(missing_ok=True)
+
+    benchmark.pedantic(prepare, (folder, shape), setup=forget, rounds=5)
+
+
+@pytest.mark.parametrize("shape", STORES, ids=lambda shape: type(shape).__name__)
+def test_reading_a_store(benchmark: Benchmark, shape: TrainingShape | EvaluationShape, tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path, None)
+    if isinstance(shape, TrainingShape):
+        prepare_training(folder, shape)
+        benchmark(read_training, folder, shape)
+    else:
+        prepare_evaluation(folder, shape)
+        benchmark(lambda: list(read_evaluation(folder, shape)))
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -410,7 +410,7 @@ def bench(
     if as_json:
         click.echo(new.to_json(orient="records", indent=2, double_precision=15))
     else:
-        click.echo(speed.readable(new, tables.quality(read_all(results / "runs"))))
+        click.echo(tables.speed_table(new, tables.quality(read_all(results / "runs"))))
         click.echo(f"written: {results / 'speed.csv'}")
 
 

@@ -28,6 +28,7 @@ from srrepro.data.stores import prepare_training
 from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
+from srrepro.reporting import speed
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.suites import SUITES, Measure, Train
@@ -610,3 +611,22 @@ def test_report_of_evidence_that_is_not_whole(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results" / "runs" / "a-run").mkdir(parents=True)
     assert "a-run was to be read, but is not whole" in refused("report")
+
+
+# Speed.
+
+
+def test_bench_prints_rows_of_speed_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "SIZES", ((12, 10),))
+    monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
+    words = ("bench", "--task", "infer", "--model", "srcnn-955", "--results", tmp_path, "--data", tmp_path)
+    rows = strict_json(succeeded(*words, "--json"))
+    written = pd.read_csv(tmp_path / "speed.csv")
+    assert all(list(row) == list(written.columns) for row in rows)
+    assert [row["mode"] for row in rows][:2] == ["plain", "eager"]
+    assert {(row["height"], row["width"], row["task"]) for row in rows} == {(12, 10, "infer")}
+    assert sorted(written["median_ms"]) == pytest.approx(sorted(row["median_ms"] for row in rows))
+    text = succeeded(*words)
+    assert "published, s" in text.splitlines()[0]
+    assert f"written: {tmp_path / 'speed.csv'}" in text
+    assert len(pd.read_csv(tmp_path / "speed.csv")) == len(rows)

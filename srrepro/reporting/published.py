@@ -1,4 +1,7 @@
-"""What the papers say, each value with how well it is confirmed. Source: `published.csv` beside this file."""
+"""What the papers say, each value with how well it is confirmed.
+
+Sources: `published.csv` and `published_seconds.csv` beside this file.
+"""
 
 import csv
 from dataclasses import dataclass
@@ -51,3 +54,12 @@ def target(model: str, training_set: str, dataset: str, scale: int) -> Published
     """The published value that a result of the same model and training set is held against, if there is one."""
     value = published().get((model, training_set, dataset, scale))
     return value if value is not None and value.is_target else None
+
+
+@cache
+def published_seconds() -> dict[tuple[str, str, int], float]:
+    """Seconds an image that the VDSR paper prints, by model, test set and scale; recalled, on machines of 2015."""
+    with (files("srrepro.reporting") / "published_seconds.csv").open(encoding="utf-8") as text:
+        return {
+            (row["model"], row["dataset"], int(row["scale"])): float(row["seconds"]) for row in csv.DictReader(text)
+        }

@@ -21,7 +21,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 import torch
-from tabulate import tabulate
 from torch import Tensor, nn
 
 from srrepro import models
@@ -180,45 +179,6 @@ def record(rows: list[Speed], path: Path) -> pd.DataFrame:
     table.to_csv(part, index=False, lineterminator="\n")
     part.replace(path)
     return table
-
-
-def readable(rows: pd.DataFrame, quality: pd.DataFrame) -> str:
-    """Rows for people, each with what the network scores on Set5 at x3, trained here in full, and the paper's score."""
-    scores = {
-        row["model"]: row
-        for row in quality.to_dict("records")
-        if (row["dataset"], row["scale"]) == ("Set5", SCALE) and row["budget"] >= 1
-    }
-
-    def text(value: Any, form: str) -> str:
-        return "" if value is None or pd.isna(value) else format(value, form)
-
-    return str(
-        tabulate(
-            [
-                {
-                    "model": row["model"],
-                    "task": row["task"],
-                    "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
-                    "mode": f"{row['mode']} {row['precision']} {row['layout']}",
-                    "ms": f"{row['median_ms']:.4g}",
-                    "± IQR": f"{row['iqr_ms']:.2g}",
-                    "images/s": f"{row['samples_per_s']:.4g}",
-                    "megapixels/s": f"{row['megapixels_per_s']:.4g}",
-                    "GFLOP/s": f"{row['gflops']:.4g}",
-                    "of peak": f"{row['peak_share']:.0%}",
-                    "MiB": text(row["peak_memory_mib"], ".0f"),
-                    "× plain": f"{row['baseline_ratio']:.2f}",
-                    "Set5 ×3, dB": text(scores.get(row["model"], {}).get("psnr_db"), ".2f"),
-                    "SSIM": text(scores.get(row["model"], {}).get("ssim"), ".4f"),
-                    "published, dB": text(scores.get(row["model"], {}).get("published_psnr_db"), ".2f"),
-                }
-                for row in rows.to_dict("records")
-            ],
-            headers="keys",
-            disable_numparse=True,
-        )
-    )
 
 
 def _modes(run: Run) -> Iterator[Run]:

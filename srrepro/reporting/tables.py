@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from srrepro import models
 from srrepro.data.registry import sets
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.reporting.evidence import Evidence, read_all
-from srrepro.reporting.published import target
+from srrepro.reporting.published import published_seconds, target
 from srrepro.reporting.reached import reached
 from srrepro.reporting.verdict import bound_db, verdict
 
@@ -24,6 +25,11 @@ COLUMNS = [
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
     *("protocol", "run", "precision", "published_as", "published_conf", "note"),
 ]
+PRINTED_OF = ("Set5", 3)
+SECONDS_NOTE = (
+    "published, s: an image of Set5 (0.11 megapixels in the mean) at x3, as the VDSR paper prints it, SRCNN on a CPU "
+    "and VDSR on a GPU of 2015; recalled, not confirmed."
+)
 ORIGINS = ("interpolation", "authors", "trained")
 README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
 
@@ -147,38 +153,73 @@ def terminal_table(rows: pd.DataFrame) -> str:
     return str(tabulate(_readable(rows), headers="keys", tablefmt="simple", disable_numparse=True))
 
 
+def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
+    """Rows of `speed.csv` for people, each with what the network scores at full budget, and what its paper printed."""
+    scores = {
+        row["model"]: row
+        for row in quality.to_dict("records")
+        if (row["dataset"], row["scale"]) == PRINTED_OF and row["budget"] >= 1
+    }
+    rows = []
+    for row in speed.to_dict("records"):
+        score = scores.get(row["model"], {})
+        seconds = published_seconds().get((models.recipe(row["model"]).model, *PRINTED_OF))
+        rows.append(
+            {
+                "model": row["model"],
+                "task": row["task"],
+                "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
+                "mode": f"{row['mode']} {row['precision']} {row['layout']}",
+                "ms": f"{row['median_ms']:.4g}",
+                "± IQR": f"{row['iqr_ms']:.2g}",
+                "images/s": f"{row['samples_per_s']:.4g}",
+                "megapixels/s": f"{row['megapixels_per_s']:.4g}",
+                "GFLOP/s": f"{row['gflops']:.4g}",
+                "of peak": f"{row['peak_share']:.0%}",
+                "MiB": _text(row["peak_memory_mib"], ".0f"),
+                "× plain": f"{row['baseline_ratio']:.2f}",
+                "Set5 ×3, dB": _text(score.get("psnr_db"), ".2f"),
+                "SSIM": _text(score.get("ssim"), ".4f"),
+                "published, dB": _text(score.get("published_psnr_db"), ".2f"),
+                "published, s": _text(seconds, ".2f") if row["task"] == "infer" else "",
+            }
+        )
+    table = str(tabulate(rows, headers="keys", disable_numparse=True))
+    return f"{table}\n{SECONDS_NOTE}" if any(row["published, s"] for row in rows) else table
+
+
 def _markdown(rows: pd.DataFrame) -> str:
     return str(tabulate(_readable(rows), headers="keys", tablefmt="github", disable_numparse=True))
 
 
 def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
     """Rounded for people; the CSV file holds the full numbers."""
-
-    def text(value: Any, form: str) -> str:
-        return "" if value is None or pd.isna(value) else format(value, form)
-
     readable = [
         {
             "model": row["model"],
             "trained on": row["training_set"],
             "scale": f"×{row['scale']}",
             "set": row["dataset"],
-            "PSNR, dB": text(row["psnr_db"], ".3f"),
-            "SSIM": text(row["ssim"], ".4f"),
-            "bicubic, dB": text(row["bicubic_psnr_db"], ".3f"),
-            "published, dB": text(row["published_psnr_db"], ".2f"),
-            "gap, dB": text(row["gap_db"], "+.3f"),
-            "verdict": text(row["verdict"], ""),
-            "budget": text(row["budget"], ".4g"),
-            "seeds": text(row["seeds"], ".0f"),
-            "mean": text(row["psnr_db_mean"], ".3f"),
-            "std": text(row["psnr_db_std"], ".3f"),
-            "note": text(row["note"], ""),
+            "PSNR, dB": _text(row["psnr_db"], ".3f"),
+            "SSIM": _text(row["ssim"], ".4f"),
+            "bicubic, dB": _text(row["bicubic_psnr_db"], ".3f"),
+            "published, dB": _text(row["published_psnr_db"], ".2f"),
+            "gap, dB": _text(row["gap_db"], "+.3f"),
+            "verdict": _text(row["verdict"], ""),
+            "budget": _text(row["budget"], ".4g"),
+            "seeds": _text(row["seeds"], ".0f"),
+            "mean": _text(row["psnr_db_mean"], ".3f"),
+            "std": _text(row["psnr_db_std"], ".3f"),
+            "note": _text(row["note"], ""),
         }
         for row in rows.to_dict("records")
     ]
     used = [column for column in readable[0] if any(row[column] for row in readable)] if readable else []
     return [{column: row[column] for column in used} for row in readable]
+
+
+def _text(value: Any, form: str) -> str:
+    return "" if value is None or pd.isna(value) else format(value, form)
 
 
 def _place(row: Row) -> tuple[Any, ...]:

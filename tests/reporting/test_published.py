@@ -10,7 +10,7 @@ import pytest
 from srrepro import models
 from srrepro.data.registry import sets
 from srrepro.reporting import published as module
-from srrepro.reporting.published import Published, published, target
+from srrepro.reporting.published import Published, published, published_seconds, target
 
 
 def rows() -> list[dict[str, str]]:
@@ -83,3 +83,10 @@ def test_a_target_has_the_same_training_set_and_scale() -> None:
 def test_every_released_network_has_published_values() -> None:
     for weights in models.authors().values():
         assert any((weights.model, weights.training_set) == key[:2] for key in published()), weights.name
+
+
+def test_printed_seconds() -> None:
+    assert published_seconds()["VDSR", "Set5", 3] == 0.13
+    assert published_seconds()["SRCNN 9-5-5", "Urban100", 2] == 22.12
+    assert {model for model, _, _ in published_seconds()} <= {value.model for value in published().values()}
+    assert len(published_seconds()) == 2 * 4 * 3

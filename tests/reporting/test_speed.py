@@ -112,16 +112,6 @@ def test_new_rows_replace_those_of_the_same_thing_only(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["speed.csv"]
 
 
-def test_the_table_for_people_names_the_papers_value() -> None:
-    scored = {"model": "net", "dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.39}
-    quality = pd.DataFrame([scored | {"budget": 1.0}, scored | {"model": "other", "budget": 0.5}])
-    rows = pd.DataFrame([row(), row(model="other")]).astype({"peak_memory_mib": float})
-    first, second = speed.readable(rows, quality).splitlines()[2:]
-    assert "32.50" in first
-    assert "32.39" in first
-    assert "32.50" not in second
-
-
 def test_inference_beside_the_eager_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -316,3 +317,29 @@ def test_readme_has_the_marks() -> None:
         pytest.skip("no README.md: not a clone")
     text = readme.read_text(encoding="utf-8")
     assert [text.count(mark) for mark in README_MARKS] == [1, 1]
+
+
+def measured(**changes: object) -> dict[str, object]:
+    """A row of speed.csv."""
+    row = {
+        "model": "srcnn-955", "task": "infer", "scale": 3, "device": "cpu", "precision": "float32", "layout": "nhwc",
+        "mode": "eager", "batch": 1, "height": 4, "width": 5, "median_ms": 1.0, "iqr_ms": 0.1, "megapixels_per_s": 1.0,
+        "samples_per_s": 1.0, "gflops": 1.0, "peak_share": 0.5, "peak_memory_mib": None, "repeats": 5,
+        "baseline_ratio": 1.0, "machine": "M",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_speed_stands_beside_quality_and_what_the_papers_printed() -> None:
+    scored = {"dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.75}
+    known = pd.DataFrame(
+        [scored | {"model": "srcnn-955", "budget": 1.0}, scored | {"model": "srcnn-915", "budget": 0.5}]
+    )
+    rows = pd.DataFrame([measured(), measured(task="train"), measured(model="srcnn-915")])
+    head, _, inference, training, shortened, note = tables.speed_table(rows, known).splitlines()
+    assert re.search(r"published, dB +published, s$", head)
+    assert re.search(r"5×4 .* 32\.50 +0\.9000 +32\.75 +2\.23$", inference)
+    assert re.search(r" 32\.50 +0\.9000 +32\.75$", training.rstrip())
+    assert "32.50" not in shortened
+    assert "recalled" in note
+    assert "recalled" not in tables.speed_table(rows[1:], known)
