@@ -3,21 +3,28 @@
 Papers of the field make their small and their interpolated images with this one function, so every published
 number depends on its details: antialiasing when shrinking, a = -0.5, the border, and the rounding of uint8 images
 after each of the two passes. The arithmetic is PyTorch's antialiased bicubic in float64 on an image padded by the
-border rule; tests hold it against MATLAB's own outputs and against a plain NumPy reference.
+border rule; tests hold it against MATLAB's own outputs and against a plain NumPy reference. `resize.c` does the same
+several times as fast, and is used where its bits are PyTorch's: the digests of stores may not depend on a compiler.
 """
 
+import ctypes
 import math
-from typing import Literal, get_args
+from functools import cache, lru_cache
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from srrepro.compiling import NUMBER, POINTER, compiled
+
 Border = Literal["mirror", "clamp"]
 """`mirror`: newer MATLAB releases repeat the image mirrored; `clamp`: older ones repeat its edge."""
+_LANES = 32
+"""As in `resize.c`."""
 
 
 def imresize(
@@ -52,7 +59,7 @@ def imresize(
     if image.dtype not in (np.uint8, np.float32, np.float64):
         msg = f"imresize takes uint8, float32 or float64, not {image.dtype}; convert the image first"
         raise ValueError(msg)
-    planes = torch.from_numpy(image.astype(np.float64))  # a copy: PyTorch warns of read-only arrays
+    planes = torch.from_numpy(np.require(image, np.float64, ["C", "W"]))  # copied only where PyTorch would complain
     planes = planes[None] if image.ndim == 2 else planes.movedim(-1, 0)
     for axis in (-2, -1):  # MATLAB resizes rows first when both axes shrink or grow alike
         planes = _resize_axis(planes, factor, shrink=scale < 1, axis=axis, border=border)
@@ -73,20 +80,102 @@ def _factor(scale: float) -> int:
 def _resize_axis(
     planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
 ) -> Float64[Tensor, "c H W"]:
+    in_c = _functions() is not None and _has_the_same_bits(factor, shrink)
+    return (_summed if in_c else _interpolated)(planes, factor, shrink=shrink, axis=axis, border=border)
+
+
+def _interpolated(
+    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
+) -> Float64[Tensor, "c H W"]:
+    """By PyTorch, on an image padded by whole output pixels, so that the library keeps MATLAB's grid."""
     if axis == -2 and planes.shape[-1] == 1:  # PyTorch resizes a column that is one pixel wide wrongly
-        rows = _resize_axis(planes.transpose(-1, -2), factor, shrink=shrink, axis=-1, border=border)
+        rows = _interpolated(planes.transpose(-1, -2), factor, shrink=shrink, axis=-1, border=border)
         return rows.transpose(-1, -2)
     size = planes.shape[axis]
-    reach = 4 * factor if shrink else 4  # pixels the kernel can touch beyond an edge, a multiple of `factor`
-    after = reach + (-size % factor if shrink else 0)  # whole output pixels, so that the library keeps MATLAB's grid
-    at = torch.arange(-reach, size + after)
-    if border == "mirror":
-        at = at.remainder(2 * size)
-        at = torch.minimum(at, 2 * size - 1 - at)
-    padded = planes.index_select(axis, at.clamp(0, size - 1))
+    before, after = _padding(size, factor, shrink)
+    padded = planes.index_select(axis, _inside(torch.arange(-before, size + after), size, border))
     length = padded.shape[axis] // factor if shrink else padded.shape[axis] * factor
     shape = list(padded.shape[-2:])
     shape[axis] = length
     resized = interpolate(padded[None], shape, mode="bicubic", align_corners=False, antialias=True)[0]
-    first = reach // factor if shrink else reach * factor
-    return resized.narrow(axis, first, -(-size // factor) if shrink else size * factor)
+    first = before // factor if shrink else before * factor
+    return resized.narrow(axis, first, _length(size, factor, shrink))
+
+
+def _length(size: int, factor: int, shrink: bool) -> int:
+    return -(-size // factor) if shrink else size * factor
+
+
+def _padding(size: int, factor: int, shrink: bool) -> tuple[int, int]:
+    """Pixels before and after: as far as the kernel can reach beyond an edge, in multiples of `factor`."""
+    reach = 4 * factor if shrink else 4
+    return reach, reach + (-size % factor if shrink else 0)
+
+
+def _inside(at: Int64[Tensor, "..."], size: int, border: Border) -> Int64[Tensor, "..."]:
+    """Which pixel of a line stands where the line is continued beyond its ends."""
+    if border == "mirror":
+        at = at.remainder(2 * size)
+        at = torch.minimum(at, 2 * size - 1 - at)
+    return at.clamp(0, size - 1)
+
+
+def _summed(
+    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
+) -> Float64[Tensor, "c H W"]:
+    """The same in C: every output is a sum of a few pixels, and no padded image is needed."""
+    functions = _functions()
+    assert functions is not None, "asked for without a compiler"
+    count, height, width = planes.shape
+    size = planes.shape[axis]
+    length = _length(size, factor, shrink)
+    at, weights = (part[:length] for part in _sums(1 << (length - 1).bit_length(), factor, shrink))
+    at, taps = _inside(at, size, border), weights.shape[1]
+    room = torch.empty((size + 1) * _LANES, dtype=torch.float64)
+    given, sums = planes.contiguous(), (at.data_ptr(), weights.data_ptr(), taps, room.data_ptr())
+    if axis == -2:
+        out = torch.empty(count, length, width, dtype=torch.float64)
+        functions.resize_rows(given.data_ptr(), count, height, width, length, *sums, out.data_ptr())
+    else:
+        out = torch.empty(count, height, length, dtype=torch.float64)
+        functions.resize_columns(given.data_ptr(), count * height, width, length, *sums, out.data_ptr())
+    return out
+
+
+@lru_cache(64)
+def _sums(length: int, factor: int, shrink: bool) -> tuple[Int64[Tensor, "n t"], Float64[Tensor, "n t"]]:
+    """The pixels that each of so many outputs is made from, and their weights; the same in lines of any length.
+
+    The weights are PyTorch's own, to the last bit: read off lines with one bright pixel in every so many.
+    """
+    middle = torch.arange(length, dtype=torch.float64) + 0.5
+    centre, half = (middle * factor, 2 * factor) if shrink else (middle / factor, 2)
+    seen = (centre - half + 0.5).floor().long()[:, None] + torch.arange(2 * half)
+    size = length * factor if shrink else -(-length // factor)
+    before, after = _padding(size, factor, shrink)
+    at, apart = torch.arange(size + before + after), 2 * half + 1
+    lines = torch.zeros(apart, len(at), dtype=torch.float64)
+    lines[at % apart, at] = 1
+    shape = apart, len(at) // factor if shrink else len(at) * factor
+    answers = interpolate(lines[None, None], shape, mode="bicubic", align_corners=False, antialias=True)[0, 0]
+    first = before // factor if shrink else before * factor
+    return seen, answers[(before + seen) % apart, first + torch.arange(length)[:, None]]
+
+
+@cache
+def _functions() -> ctypes.CDLL | None:
+    columns = (POINTER, *[NUMBER] * 3, POINTER, POINTER, NUMBER, POINTER, POINTER)
+    rows = (POINTER, *[NUMBER] * 4, POINTER, POINTER, NUMBER, POINTER, POINTER)
+    fused_as_written = "-ffp-contract=off"
+    return compiled("data/resize", {"resize_rows": rows, "resize_columns": columns}, fused_as_written)
+
+
+@cache
+def _has_the_same_bits(factor: int, shrink: bool) -> bool:
+    """Whether C gives what this build of PyTorch gives here, found out once on a noisy plane."""
+    plane = torch.from_numpy(np.random.default_rng(0).random((1, 61, 83)))
+    for axis in (-2, -1):
+        how: dict[str, Any] = {"shrink": shrink, "axis": axis, "border": "mirror"}
+        if not torch.equal(_summed(plane, factor, **how), _interpolated(plane, factor, **how)):
+            return False
+    return True

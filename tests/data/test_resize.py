@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from srrepro.data import resize
 from srrepro.data.registry import File, members, mirrored
 from srrepro.data.resize import imresize
 
@@ -198,3 +199,28 @@ def test_other_shapes_are_refused(shape):
 def test_an_unknown_border_is_refused():
     with pytest.raises(ValueError, match=r"mirror.*clamp.*'reflect'"):
         imresize(np.zeros((8, 8)), 2, border="reflect")
+
+
+# In C and by PyTorch.
+
+
+@given(shape=shapes(), scale=st.sampled_from(SCALES), border=st.sampled_from(BORDERS), seed=st.integers(0, 2**32))
+def test_both_ways_give_the_same_bits(shape, scale, border, seed):
+    """Or the digest of a store would tell whether there was a compiler."""
+    in_c = resize._functions() is not None and resize._has_the_same_bits(round(max(scale, 1 / scale)), scale < 1)
+    image = np.random.default_rng(seed).random(shape)
+    ours = imresize(image, scale, border=border)
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(resize, "_functions", lambda: None)
+        assert np.array_equal(ours, imresize(image, scale, border=border)), "in C" if in_c else "by PyTorch, twice"
+
+
+@pytest.mark.skipif(resize._functions() is None, reason="there is no C compiler here")
+def test_other_bits_are_noticed(monkeypatch):
+    """A build of PyTorch that adds in another order does the work itself."""
+    image = np.random.default_rng(1).random((20, 30))
+    expected = imresize(image, 1 / 3)
+    summed = resize._summed
+    monkeypatch.setattr(resize, "_has_the_same_bits", resize._has_the_same_bits.__wrapped__)
+    monkeypatch.setattr(resize, "_summed", lambda *given, **how: summed(*given, **how) * (1 + 2**-52))
+    assert np.array_equal(imresize(image, 1 / 3), expected)
