@@ -1,7 +1,7 @@
 """The verbs: parse, call, print. No logic."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from tabulate import tabulate
 
 import srrepro
-from srrepro import models, suites
+from srrepro import gate, models, suites
 from srrepro.data import images
 from srrepro.data.registry import DataFolder, members, sets
 from srrepro.errors import InputError
@@ -25,6 +25,8 @@ from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
 from srrepro.reporting import speed, tables
+from srrepro.reporting.audit import audit
+from srrepro.reporting.compare import compare
 from srrepro.reporting.evidence import WEIGHTS, read_all
 from srrepro.reporting.evidence import read as read_run
 from srrepro.reporting.sheet import sheet
@@ -378,6 +380,9 @@ def run_all(
 @click.option(
     "--model", "names", multiple=True, metavar="RECIPE", help="May be repeated. Default: " + ", ".join(BENCHED)
 )
+@click.option(
+    "--compare", "revision", metavar="REV", help="Time this commit and REV in turns instead; exit 1 if it is slower."
+)
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @_device
 @_places
@@ -385,6 +390,7 @@ def run_all(
 def bench(
     task: Task | None,
     names: tuple[str, ...],
+    revision: str | None,
     as_json: bool,
     device: str,
     data: Path,
@@ -393,8 +399,15 @@ def bench(
 ) -> None:
     """Time training steps and inference beside the plain public loop, taking turns, and write speed.csv.
 
-    Leave the machine alone meanwhile. Training needs bench/plain.py, so run this in a clone.
+    Leave the machine alone meanwhile. Training needs bench/plain.py, so run this in a clone. `--compare` works beside
+    other work, too: it takes more rounds where times scatter, and times on the processor only.
     """
+    if revision is not None:
+        if task is not None:
+            msg = f"--task {task} was given with --compare, which times both. Leave it out."
+            raise InputError(msg)
+        _compare(revision, names or BENCHED, as_json)
+        return
     rows: list[Speed] = []
     for name in names or BENCHED:
         jobs: list[Callable[[], list[Speed]]] = []
@@ -414,16 +427,83 @@ def bench(
         click.echo(f"written: {results / 'speed.csv'}")
 
 
+def _compare(revision: str, names: Sequence[str], as_json: bool) -> None:
+    for name in names:
+        if models.recipe(name).training is None:
+            msg = f"{name} was to be timed, but has nothing to train."
+            raise InputError(msg)
+    found = compare(revision, names)
+    rows = [asdict(one) | {"slower": one.slower} for one in found]
+    if as_json:
+        click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))
+    else:
+        click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3f"))
+    slower = [one.task for one in found if one.slower]
+    if not found:
+        _leave("nothing was compared", code=1)
+    if slower:
+        _leave(f"slower than {revision}: {'; '.join(slower)}", code=1)
+
+
+@main.command(epilog="Example: srrepro check --set Set5")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="A results folder, whose quality.csv has the numbers to be met.",
+)
+@click.option(
+    "--set", "names", multiple=True, metavar="SET", help="Besides the demo photographs. May be repeated. Default: all."
+)
+@click.option("--summary", type=click.Path(path_type=Path, dir_okay=False), help="Append the outcome as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
+@_device
+@_memory
+@_mode(("native", "eager"))
+@_places
+def check(
+    against: Path,
+    names: tuple[str, ...],
+    summary: Path | None,
+    as_json: bool,
+    device: str,
+    memory: int,
+    mode: Mode | None,
+    data: Path,
+    mirror: Path | None,
+) -> None:
+    """The regression gate: exit 1 unless bicubic, released and shipped weights give the numbers of quality.csv.
+
+    Besides, one small network is trained, and must land in the band that it always lands in. A set that cannot be had
+    is named.
+    """
+    shop = Workshop(DataFolder(data, mirror), against, device, memory=memory, mode=mode)
+    outcome = gate.check(against / "quality.csv", names, shop)
+    text = gate.report(outcome)
+    if summary is not None:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(f"## srrepro check\n\n{text}\n")
+    if as_json:
+        click.echo(pd.DataFrame(outcome.rows).to_json(orient="records", indent=2, double_precision=15))
+    else:
+        click.echo(text)
+    if not outcome.measured_anew:
+        _leave("nothing was compared", code=1)
+    if outcome.differing:
+        _leave(f"{len(outcome.differing)} of {len(outcome.rows)} numbers are not what they were", code=1)
+
+
 @main.command(epilog="Example: srrepro report --check")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a generated file differs from its sources.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if anything is wrong with the evidence.")
 @_results
 def report(check: bool, results: Path) -> None:
     """Make quality.csv, tables.md and the README's table anew from the run folders."""
     readme = results.parent / "README.md"
     if check:
-        differing = tables.differing(results, readme)
-        if differing:
-            _leave(f"differs from its sources: {', '.join(map(str, differing))}. Run `srrepro report`.", code=1)
-        click.echo("every generated file agrees with its sources")
+        problems = audit(results, readme)
+        if problems:
+            _leave("\n".join(problems), code=1)
+        click.echo("every run folder is whole, and every generated file agrees with its sources")
     else:
         click.echo("written: " + ", ".join(str(path) for path in tables.write(results, readme)))

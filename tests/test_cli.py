@@ -611,6 +611,7 @@ def test_report_of_evidence_that_is_not_whole(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results" / "runs" / "a-run").mkdir(parents=True)
     assert "a-run was to be read, but is not whole" in refused("report")
+    assert "a-run was to be read, but is not whole" in refused("report", "--check", code=1)
 
 
 # Speed.

@@ -88,6 +88,11 @@ def read(folder: Path) -> Evidence:
 
 def read_all(runs: Path) -> list[Evidence]:
     """All run folders, in the order of their names; errors as `read`."""
+    return [read(folder) for folder in folders(runs)]
+
+
+def folders(runs: Path) -> list[Path]:
+    """In the order of their names, without those that are being written."""
     if not runs.is_dir():
         return []
-    return [read(folder) for folder in sorted(runs.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
+    return [folder for folder in sorted(runs.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]

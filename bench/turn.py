@@ -1,0 +1,66 @@
+"""One turn of `srrepro bench --compare`: times whichever srrepro it finds, and prints milliseconds by task as JSON.
+
+Of several repetitions the fastest counts: other work on the machine only ever slows one down.
+
+    python bench/turn.py srcnn-915 vdsr-t91
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+import numpy as np
+import torch
+
+import srrepro
+from srrepro import models
+from srrepro.data.degrade import degrade
+from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.weights import of_run
+from srrepro.kernels.convolution import fastest_mode
+from srrepro.training.engine import Engine, fastest_precision
+
+SECONDS, LEAST = 0.5, 2
+IMAGE = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
+
+
+def fastest_ms(turn: Callable[[], object]) -> float:
+    turn()
+    times: list[float] = []
+    while len(times) < LEAST or sum(times) < SECONDS:
+        started = perf_counter()
+        turn()
+        times.append(perf_counter() - started)
+    return min(times) * 1e3
+
+
+def turns(name: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    recipe = models.recipe(name)
+    training = recipe.training
+    assert training is not None, f"{name} has nothing to train"
+    torch.manual_seed(0)
+    precision = fastest_precision("cpu")
+    mode = fastest_mode("cpu", precision)
+    engine = Engine(recipe.network().train(), training, device="cpu", precision=precision, mode=mode)
+    inputs = torch.rand(training.batch, 1, training.patches.patch, training.patches.patch)
+    labels = torch.rand(training.batch, 1, training.patches.label, training.patches.label)
+
+    def step() -> None:
+        with engine:
+            engine.step(inputs, labels, lr=1e-9)
+
+    yield f"{name}, training step", step
+    plane = degrade(IMAGE, 3).interpolated
+    upscaler = Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(), 3)
+    yield f"{name}, inference", lambda: upscaler.luminance(plane)
+
+
+def main() -> None:
+    timed = {task: fastest_ms(turn) for name in sys.argv[1:] for task, turn in turns(name)}
+    timed["degradation"] = fastest_ms(lambda: degrade(IMAGE, 3))
+    print(json.dumps({"srrepro": srrepro.__file__, "ms": timed}))  # noqa: T201 (the parent reads it)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Two commits timed in turns, each in a worktree and in processes of its own: has anything become slower?
+
+Every round starts one process of each commit, in alternating order, so what else the machine does meets both alike.
+The noise is not assumed but read off the scatter of all rounds: the rank test of Mann and Whitney says how probable
+times so much longer are if the truth were `TOLERANCE`, and a task is slower when that is below `DOUBT`. Ranks, because
+other work makes single times several times as long, and a mean would follow them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from srrepro.errors import InputError
+from srrepro.progress import say
+
+TOLERANCE = 1.05
+"""Smaller slowdowns are let pass: the layout of a process in memory alone moves a task by some percent."""
+DOUBT = 0.0002
+FEWEST, MOST = 10, 50
+"""Rounds: as many as it takes to prove a slowdown, or to exclude one of 15 %."""
+EXCLUDED = 1.15
+Timed = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One task in milliseconds, medians over the rounds; `ratio` now through before.
+
+    `chance` of times like these if it were slower by `TOLERANCE` only, and `chance_if_slow` if it were by `EXCLUDED`.
+    """
+
+    task: str
+    before_ms: float
+    now_ms: float
+    ratio: float
+    chance: float
+    chance_if_slow: float
+    rounds: int
+
+    @property
+    def slower(self) -> bool:
+        return self.chance < DOUBT
+
+    @property
+    def decided(self) -> bool:
+        return self.slower or self.chance_if_slow < DOUBT
+
+
+def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
+    """The commit that is checked out beside `revision`; what is not committed is not timed.
+
+    Raises
+    ------
+    InputError : this is no clone, there is no such commit, or a commit cannot be timed.
+    """
+    clone = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel", asked="The clone was to be found"))
+    script = clone / "bench" / "turn.py"
+    if not script.is_file():
+        msg = f"Two commits were to be timed by bench/turn.py, but {clone} has none. Run this in a clone of srrepro."
+        raise InputError(msg)
+    asked = f"The commit {revision} was to be timed"
+    before = _git(clone, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", asked=asked)
+    now = _git(clone, "rev-parse", "HEAD", asked=asked)
+    with _worktree(clone, before) as old, _worktree(clone, now) as new:
+        return in_turns(lambda: _turn(old, script, models), lambda: _turn(new, script, models))
+
+
+def in_turns(before: Callable[[], Timed], now: Callable[[], Timed]) -> list[Comparison]:
+    """Rounds of one turn each, until every task is decided."""
+    rounds: list[tuple[Timed, Timed]] = []
+    while True:
+        if len(rounds) % 2:
+            new, old = now(), before()
+        else:
+            old, new = before(), now()
+        rounds.append((old, new))
+        found = [_compared(task, rounds) for task in old if task in new]
+        worst = max((one.ratio for one in found), default=1.0)
+        say(f"round {len(rounds)}: {len(found)} tasks, the slowest at {worst:.2f} of its time before")
+        if not found or (len(rounds) >= FEWEST and all(one.decided for one in found)) or len(rounds) == MOST:
+            return found
+
+
+def _compared(task: str, rounds: Sequence[tuple[Timed, Timed]]) -> Comparison:
+    before, now = (np.array(times) for times in zip(*((old[task], new[task]) for old, new in rounds), strict=True))
+    return Comparison(
+        task=task,
+        before_ms=float(np.median(before)),
+        now_ms=float(np.median(now)),
+        ratio=float(np.median(now) / np.median(before)),
+        chance=float(mannwhitneyu(now, before * TOLERANCE, alternative="greater").pvalue),
+        chance_if_slow=float(mannwhitneyu(now, before * EXCLUDED, alternative="less").pvalue),
+        rounds=len(rounds),
+    )
+
+
+def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
+    done = subprocess.run(
+        [sys.executable, str(script), *models],
+        cwd=worktree,
+        env=os.environ | {"PYTHONPATH": str(worktree)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        msg = f"The commit in {worktree} was to be timed by bench/turn.py, but that failed: {reason[0]}"
+        raise InputError(msg)
+    answer = json.loads(done.stdout)
+    if not Path(answer["srrepro"]).is_relative_to(worktree):
+        msg = f"The commit in {worktree} was to be timed, but Python loads {answer['srrepro']}. Uninstall that one."
+        raise InputError(msg)
+    timed: Timed = answer["ms"]
+    return timed
+
+
+@contextmanager
+def _worktree(clone: Path, commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="srrepro-") as folder:
+        worktree = Path(folder).resolve() / commit[:12]
+        _git(clone, "worktree", "add", "--detach", str(worktree), commit, asked=f"A worktree of {commit} was wanted")
+        try:
+            yield worktree
+        finally:
+            _git(clone, "worktree", "remove", "--force", str(worktree), asked=f"{worktree} was to be removed")
+
+
+def _git(folder: Path, *words: str, asked: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip()
+        msg = f"{asked}, but git says: {said or 'there is no such commit here'}. Is it fetched?"
+        raise InputError(msg) from error
+    return done.stdout.strip()

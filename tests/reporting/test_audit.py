@@ -1,0 +1,86 @@
+"""The audit of evidence: silent on what is whole, one sentence for each thing that is not."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from srrepro import models
+from srrepro.data.registry import sha256_of
+from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.weights import of_interpolation, of_run
+from srrepro.reporting import audit as module
+from srrepro.reporting.audit import audit
+from srrepro.reporting.evidence import write
+from srrepro.reporting.tables import write as report
+
+RECIPE = models.recipe("srcnn-915")
+LOG = [{"backprops": 8, "step": 1, "lr": 0.1, "loss": 1.0, "Set5_psnr_db": 31.0, "seconds": 1.0, "samples_per_s": 8.0}]
+SCORES = [Score("Set5", 3, "baby", 32.0, 0.9, 30.0, 0.8)]
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trained run whose weights ship, and bicubic; everything as it should be."""
+    results, ships = tmp_path / "results", tmp_path / "ships.safetensors"
+    ships.write_bytes(b"weights of seed 0")
+    monkeypatch.setattr(module, "shipped", lambda recipe, scale: ships)
+    about = {"weights_sha256": sha256_of(ships), "threads": 2}
+    write(results / "runs", "run_s0", of_run(RECIPE, 3, 0, 1.0), SCORES, about=about, log=LOG, weights=ships)
+    write(results / "runs", "bicubic_x3", of_interpolation(models.recipe("bicubic"), 3), SCORES, about={})
+    report(results, None)
+    return results
+
+
+def test_what_is_whole_has_no_problems(results: Path) -> None:
+    assert audit(results, None) == []
+
+
+def change_run(results: Path, change: Callable[[dict], object]) -> None:
+    path = results / "runs" / "run_s0" / "run.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    change(about)
+    path.write_text(json.dumps(about), encoding="utf-8")
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a number": (lambda r: rewrite(r / "quality.csv", "32.0", "32.4"), r"quality\.csv differs from its sources"),
+    "a table": (lambda r: (r / "tables.md").unlink(), r"tables\.md differs from its sources"),
+    "a score": (lambda r: rewrite(r / "runs/run_s0/scores.csv", "32.0", "33.0"), r"quality\.csv differs"),
+    "no scores": (lambda r: (r / "runs/run_s0/scores.csv").unlink(), r"run_s0 was to be read, but is not whole"),
+    "no run.json": (lambda r: (r / "runs/bicubic_x3/run.json").unlink(), r"bicubic_x3 was to be read"),
+    "no log": (lambda r: (r / "runs/run_s0/log.csv").unlink(), r"run_s0 has no log\.csv"),
+    "no sha256": (lambda r: change_run(r, lambda about: about.pop("weights_sha256")), "names no weights_sha256"),
+    "shipped weights": (lambda r: (r.parent / "ships.safetensors").write_bytes(b"others"), "ships.* is not what .*run"),
+    "its weights": (lambda r: (r / "runs/run_s0/weights.safetensors").write_bytes(b"others"), "weights.* is not what"),
+    "two protocols": (lambda r: rewrite(r / "runs/run_s0/scores.csv", "matlab-y-v1", "another"), "may not meet"),
+    "an unknown recipe": (lambda r: change_run(r, lambda a: a["subject"].update(name="srcnn-0")), "no recipe 'srcnn"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_is_named(what: str, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage, expected = DAMAGE[what]
+    if what == "an unknown recipe":
+        monkeypatch.undo()
+    damage(results)
+    problems = audit(results, None)
+    assert len(problems) >= 1
+    assert re.search(expected, problems[0]), problems
+
+
+def test_another_seed_may_have_other_weights(results: Path) -> None:
+    """Only seed 0 at its full budget ships."""
+    about = {"weights_sha256": "0" * 64, "threads": 2}
+    write(results / "runs", "run_s1", of_run(RECIPE, 3, 1, 1.0), SCORES, about=about, log=LOG)
+    write(results / "runs", "run_s0_short", of_run(RECIPE, 3, 0, 0.5), SCORES, about=about, log=LOG)
+    report(results, None)
+    assert audit(results, None) == []

@@ -1,0 +1,148 @@
+"""Two commits in turns: real slowdowns are found in noise, noise alone is none, and nothing is no answer."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from srrepro import cli
+from srrepro.errors import InputError
+from srrepro.reporting.compare import FEWEST, MOST, Comparison, compare, in_turns
+
+TURN = Path(__file__).parents[2] / "bench" / "turn.py"
+
+
+def machine(noise: float, seed: int) -> Callable[[float], Callable[[], dict[str, float]]]:
+    """A machine where times scatter, and where every tenth is doubled by somebody else's work."""
+    random = np.random.default_rng(seed)
+
+    def commit(ms: float) -> Callable[[], dict[str, float]]:
+        return lambda: {"step": ms * float(np.exp(random.normal(0, noise))) * (2 if random.random() < 0.1 else 1)}
+
+    return commit
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05, 0.1, 0.3])
+def test_noise_is_no_slowdown(noise: float) -> None:
+    for seed in range(50):
+        commit = machine(noise, seed)
+        (found,) = in_turns(commit(10.0), commit(10.0))
+        assert not found.slower, (seed, found)
+
+
+@pytest.mark.parametrize(("noise", "least"), [(0.01, 98), (0.05, 95), (0.1, 80)])
+def test_a_step_slowed_by_a_fifth_is_found(noise: float, least: int) -> None:
+    found = [in_turns(machine(noise, seed)(10.0), machine(noise, seed + 1000)(12.0))[0] for seed in range(50)]
+    assert 2 * sum(one.slower for one in found) >= least
+    assert {one.rounds for one in found} <= set(range(FEWEST, MOST + 1))
+
+
+def test_a_faster_commit_passes() -> None:
+    (found,) = in_turns(lambda: {"step": 2.0}, lambda: {"step": 1.0})
+    assert (found.ratio, found.slower, found.rounds) == (0.5, False, FEWEST)
+
+
+def test_commits_take_turns_in_going_first() -> None:
+    order: list[str] = []
+    in_turns(lambda: (order.append("before"), {"step": 1.0})[1], lambda: (order.append("now"), {"step": 1.0})[1])
+    assert order[:4] == ["before", "now", "now", "before"]
+    assert len(order) == 2 * FEWEST
+
+
+def test_tasks_that_only_one_commit_has_are_left_out() -> None:
+    found = in_turns(lambda: {"a": 1.0, "b": 1.0}, lambda: {"b": 1.0, "c": 1.0})
+    assert [one.task for one in found] == ["b"]
+    assert in_turns(lambda: {"a": 1.0}, lambda: {"b": 1.0}) == []
+
+
+# Real commits of a made-up srrepro that takes as long as it says.
+
+FAKE_TURN = """
+import json, sys, srrepro
+print(json.dumps({"srrepro": srrepro.__file__, "ms": {task: srrepro.MS for task in sys.argv[1:]}}))
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tags: `quick` takes 10 ms, `slow` 12; the last commit, `broken`, cannot be imported."""
+    clone = tmp_path / "clone"
+    package = clone / "srrepro" / "__init__.py"
+    for path in (package.parent, clone / "bench"):
+        path.mkdir(parents=True)
+    (clone / "bench" / "turn.py").write_text(FAKE_TURN)
+    git(clone, "init", "-q")
+    for tag, source in (("quick", "MS = 10.0"), ("slow", "MS = 12.0"), ("broken", "import nothing_like_it")):
+        package.write_text(source + "\n")
+        git(clone, "add", "-A")
+        git(clone, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", tag)
+        git(clone, "tag", tag)
+    monkeypatch.chdir(clone)
+    return clone
+
+
+def git(clone: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(clone), *words], check=True, capture_output=True, text=True).stdout
+
+
+def ends(clone: Path) -> None:
+    """Nothing is left of the worktrees."""
+    assert len(git(clone, "worktree", "list").splitlines()) == 1
+
+
+def test_a_slower_commit_fails_the_command(clone: Path) -> None:
+    git(clone, "checkout", "-q", "slow")
+    result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--model", "srcnn-915", "--json"])
+    assert result.exit_code == 1, result.output
+    assert "slower than quick: srcnn-915" in result.stderr
+    (row,) = json.loads(result.stdout)
+    assert (row["before_ms"], row["now_ms"], row["slower"], row["rounds"]) == (10.0, 12.0, True, FEWEST)
+    ends(clone)
+
+
+def test_the_same_speed_passes_the_command(clone: Path) -> None:
+    git(clone, "checkout", "-q", "quick")
+    result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--model", "srcnn-915"])
+    assert result.exit_code == 0, result.output
+    assert "1.000" in result.stdout
+
+
+def test_a_comparison_that_measured_nothing_fails(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "compare", lambda revision, names: [])
+    result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick"])
+    assert result.exit_code == 1
+    assert "nothing was compared" in result.stderr
+
+
+def test_what_cannot_be_compared_is_named(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"The commit nowhere was to be timed, but git says: .*Is it fetched\?"):
+        compare("nowhere", ["a"])
+    with pytest.raises(InputError, match="nothing_like_it"):
+        compare("quick", ["a"])
+    ends(clone)
+    (clone / "bench" / "turn.py").unlink()
+    with pytest.raises(InputError, match="Run this in a clone of srrepro"):
+        compare("quick", ["a"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="The clone was to be found"):
+        compare("quick", ["a"])
+    result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--task", "train"])
+    assert result.exit_code == 2
+
+
+@pytest.mark.skipif(not TURN.exists(), reason="bench/ is not here: no clone")
+def test_the_real_turn_prints_its_times() -> None:
+    words = [sys.executable, str(TURN), "srcnn-915"]
+    answer = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    assert list(answer["ms"]) == ["srcnn-915, training step", "srcnn-915, inference", "degradation"]
+    assert all(ms > 0 for ms in answer["ms"].values())
+
+
+def test_slower_means_beyond_the_noise() -> None:
+    assert Comparison("a", 1, 2, 1.2, 0.0001, 0.5, 10).slower
+    assert not Comparison("a", 1, 2, 1.2, 0.0003, 0.5, 10).slower

@@ -1,0 +1,177 @@
+"""The regression gate: silent where nothing moved, loud where anything did, never content with nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import skimage.data
+from click.testing import CliRunner, Result
+
+from srrepro import gate, models, suites
+from srrepro.cli import main
+from srrepro.data.registry import DataFolder
+from srrepro.errors import InputError
+from srrepro.gate import BAND_DB, DEMO, Outcome, check, report
+from srrepro.reporting import tables
+from srrepro.suites import Measure, Train, Workshop
+
+CLONE = Path(__file__).parents[1]
+SETS = {
+    "Set5": {"d.png": skimage.data.chelsea()[100:140, 100:150]},
+    "demo-train": {"a.png": skimage.data.camera()[40:160, 200:320]},
+    "demo-test": {"c.png": skimage.data.coffee()[100:140, 200:245]},
+}
+
+
+@pytest.fixture
+def shop(pretend: Callable[..., DataFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A results folder with bicubic and the shipped weights on two sets; the demo run takes ten steps."""
+    shop = Workshop(pretend(SETS), tmp_path / "results")
+    for name in ("bicubic", "srcnn-915-quick"):
+        suites.carry_out(Measure(name=name, scale=3, test_sets=("demo-test", "Set5")), shop)
+    tables.write(shop.results, None)
+    carry_out = suites.carry_out
+
+    def shortened(job: Train, shop: Workshop) -> tuple[Path, bool]:
+        assert (job.name, job.seed, job.budget, shop.precision) == (DEMO, 0, 1.0, "float32")
+        return carry_out(Train(name=job.name, scale=job.scale, budget=320 / 60_000, test_sets=job.test_sets), shop)
+
+    monkeypatch.setattr(suites, "carry_out", shortened)
+    monkeypatch.setattr(gate, "BAND_DB", (5.0, 50.0))
+    return shop
+
+
+def change(shop: Workshop, model: str, column: str, by: Any) -> None:
+    path = shop.results / "quality.csv"
+    table = pd.read_csv(path)
+    table.loc[table["model"] == model, column] += by
+    table.to_csv(path, index=False)
+
+
+def found(shop: Workshop, *names: str) -> Outcome:
+    return check(shop.results / "quality.csv", names, shop)
+
+
+def test_nothing_moved(shop: Workshop) -> None:
+    outcome = found(shop)
+    assert [(row["model"], row["dataset"], row["same"]) for row in outcome.rows] == [
+        ("bicubic", "Set5", True),
+        ("srcnn-915-quick", "Set5", True),
+        ("bicubic", "demo-test", True),
+        ("srcnn-915-quick", "demo-test", True),
+        (DEMO, "demo-test", True),
+    ]
+    assert report(outcome) == f"4 rows measured anew (Set5, demo-test) and {DEMO} trained: all as expected."
+
+
+@pytest.mark.parametrize(("column", "by", "same"), [
+    ("psnr_db", 0.0009, True), ("psnr_db", -0.0011, False), ("ssim", -0.00009, True), ("ssim", 0.00011, False),
+    ("images", 1, False), ("protocol", "x", False),
+])  # fmt: skip
+def test_a_number_that_moved(column: str, by: Any, same: bool, shop: Workshop) -> None:
+    change(shop, "bicubic", column, by)
+    outcome = found(shop)
+    assert [row["model"] for row in outcome.differing] == ([] if same else ["bicubic", "bicubic"])
+    assert ("2 differ." in report(outcome)) == (not same)
+    assert report(outcome).startswith("| model") == (not same)
+
+
+def test_a_set_that_is_missing_is_named(shop: Workshop) -> None:
+    assert shop.folder.mirror is not None
+    for path in (*shop.folder.root.rglob("Set5*"), *shop.folder.root.rglob("d.png"), shop.folder.mirror / "Set5/d.png"):
+        if path.is_file():
+            path.unlink()
+    outcome = found(shop)
+    assert list(outcome.lacking) == ["Set5"]
+    assert {row["dataset"] for row in outcome.rows} == {"demo-test"}
+    assert "Not compared: Set5. " in report(outcome)
+
+
+def test_only_the_named_sets_and_the_demo(shop: Workshop) -> None:
+    assert {row["dataset"] for row in found(shop, "demo-test").rows} == {"demo-test"}
+    assert {row["dataset"] for row in found(shop, "Set5").rows} == {"Set5", "demo-test"}
+    with pytest.raises(InputError, match=r"Set6 was to be measured anew, but .* has only Set5, demo-test"):
+        found(shop, "Set6")
+
+
+def test_runs_whose_weights_do_not_ship_are_left_out(shop: Workshop) -> None:
+    change(shop, "srcnn-915-quick", "origin", "")
+    path = shop.results / "quality.csv"
+    table = pd.read_csv(path)
+    trained = table["model"] == "srcnn-915-quick"
+    table.loc[trained, ["origin", "budget"]] = ["trained", 0.5]
+    table.to_csv(path, index=False)
+    assert {row["model"] for row in found(shop).rows} == {"bicubic", DEMO}
+    table.loc[trained, "budget"] = 1.0
+    table.to_csv(path, index=False)
+    assert {row["model"] for row in found(shop).rows} == {"bicubic", "srcnn-915-quick", DEMO}
+
+
+def test_a_loop_that_does_not_learn_cannot_pass(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "BAND_DB", BAND_DB)
+    outcome = found(shop)
+    assert [row["model"] for row in outcome.differing] == [DEMO]
+    assert f"{BAND_DB[0]} to {BAND_DB[1]}" in report(outcome)
+
+
+# The command.
+
+
+def command(shop: Workshop, *words: object) -> Result:
+    places = ("--against", shop.results, "--data", shop.folder.root, "--mirror", shop.folder.mirror)
+    result = CliRunner().invoke(main, ["check", *map(str, words), *map(str, places)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return result
+
+
+def test_exit_codes_and_the_summary(shop: Workshop, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    passed = command(shop, "--summary", summary)
+    assert passed.exit_code == 0
+    assert "all as expected" in passed.stdout
+    change(shop, "bicubic", "psnr_db", 1)
+    failed = command(shop, "--summary", summary, "--json")
+    assert failed.exit_code == 1
+    assert "2 of 5 numbers are not what they were" in failed.stderr
+    rows = json.loads(failed.stdout)
+    assert [row["same"] for row in rows] == [False, True, False, True, True]
+    assert set(tables.COLUMNS) < set(rows[0])
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.count("## srrepro check") == 2
+    assert "| bicubic | ×3      | Set5" in text
+
+
+def test_a_gate_that_compared_nothing_fails(shop: Workshop) -> None:
+    path = shop.results / "quality.csv"
+    path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    result = command(shop)
+    assert result.exit_code == 1
+    assert "nothing was compared" in result.stderr
+
+
+@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n"])
+def test_what_is_no_quality_csv(text: str | None, shop: Workshop) -> None:
+    path = shop.results / "quality.csv"
+    path.unlink()
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    result = command(shop)
+    assert result.exit_code == 2
+    assert "is no quality.csv" in result.stderr
+
+
+def test_the_band_is_what_was_measured() -> None:
+    measured = CLONE / "results" / "choices" / "demo-band.csv"
+    if not measured.is_file():
+        pytest.skip("no results/choices: not a clone")
+    values = pd.read_csv(measured)["psnr_db"]
+    low, high = BAND_DB
+    assert low < values.min()
+    assert values.max() < high
+    assert high - low < 4 * (values.max() - values.min())
+    assert models.recipe(DEMO).training is not None
