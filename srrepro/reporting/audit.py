@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from srrepro import models
 from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
 from srrepro.evaluation.weights import shipped
+from srrepro.models.recipe import digest
 from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
 from srrepro.reporting.tables import differing
 
@@ -13,8 +15,8 @@ from srrepro.reporting.tables import differing
 def audit(results: Path, readme: Path | None) -> list[str]:
     """Everything that is wrong, one sentence each; an empty list if nothing is.
 
-    Run folders must be whole, of one protocol, and no two may claim a row; weights must be those that their run names;
-    generated files must hold what `srrepro report` would write.
+    Run folders must be whole, of one protocol and of recipes as they are now, and no two may claim a row; weights must
+    be those that their run names; generated files must hold what `srrepro report` would write.
     """
     problems: list[str] = []
     for folder in folders(results / "runs"):
@@ -34,6 +36,9 @@ def audit(results: Path, readme: Path | None) -> list[str]:
 def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
     if run.subject.origin != "trained":
         return
+    if digest(run.about.get("recipe")) != digest(models.recipe(run.subject.name)):
+        name = run.subject.name
+        yield f"{folder} was made by another {name} than the one here. Give this one a name of its own, or train it."
     if not run.log:
         yield f"{folder} has no log.csv, though something was trained. Restore it, or delete the folder."
     named = run.about.get("weights_sha256")

@@ -11,6 +11,7 @@ from srrepro import models
 from srrepro.data.registry import sha256_of
 from srrepro.evaluation.evaluate import Score
 from srrepro.evaluation.weights import of_interpolation, of_run
+from srrepro.models.recipe import described
 from srrepro.reporting import audit as module
 from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import write
@@ -27,7 +28,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     results, ships = tmp_path / "results", tmp_path / "ships.safetensors"
     ships.write_bytes(b"weights of seed 0")
     monkeypatch.setattr(module, "shipped", lambda recipe, scale: ships)
-    about = {"weights_sha256": sha256_of(ships), "threads": 2}
+    about = {"weights_sha256": sha256_of(ships), "threads": 2, "recipe": described(RECIPE)}
     write(results / "runs", "run_s0", of_run(RECIPE, 3, 0, 1.0), SCORES, about=about, log=LOG, weights=ships)
     write(results / "runs", "bicubic_x3", of_interpolation(models.recipe("bicubic"), 3), SCORES, about={})
     report(results, None)
@@ -62,6 +63,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "shipped weights": (lambda r: (r.parent / "ships.safetensors").write_bytes(b"others"), "ships.* is not what .*run"),
     "its weights": (lambda r: (r / "runs/run_s0/weights.safetensors").write_bytes(b"others"), "weights.* is not what"),
     "two protocols": (lambda r: rewrite(r / "runs/run_s0/scores.csv", "matlab-y-v1", "another"), "may not meet"),
+    "a recipe since changed": (
+        lambda r: change_run(r, lambda about: about["recipe"]["training"].update(batch=64)),
+        "was made by another srcnn-915",
+    ),
     "an unknown recipe": (lambda r: change_run(r, lambda a: a["subject"].update(name="srcnn-0")), "no recipe 'srcnn"),
 }  # fmt: skip
 
@@ -79,7 +84,7 @@ def test_damage_is_named(what: str, results: Path, monkeypatch: pytest.MonkeyPat
 
 def test_another_seed_may_have_other_weights(results: Path) -> None:
     """Only seed 0 at its full budget ships."""
-    about = {"weights_sha256": "0" * 64, "threads": 2}
+    about = {"weights_sha256": "0" * 64, "threads": 2, "recipe": described(RECIPE)}
     write(results / "runs", "run_s1", of_run(RECIPE, 3, 1, 1.0), SCORES, about=about, log=LOG)
     write(results / "runs", "run_s0_short", of_run(RECIPE, 3, 0, 0.5), SCORES, about=about, log=LOG)
     report(results, None)
