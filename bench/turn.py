@@ -1,6 +1,7 @@
-"""One turn of `srrepro bench --compare`: times whichever srrepro it finds, and prints milliseconds by task as JSON.
+"""One turn of `srrepro bench --compare`: times whichever srrepro it finds, and prints JSON.
 
-Of several repetitions the fastest counts: other work on the machine only ever slows one down.
+By task, the milliseconds that passed and the milliseconds that the processors worked; of several repetitions the
+fastest counts, because other work on the machine only ever slows one down.
 
     python bench/turn.py srcnn-915 vdsr-t91
 """
@@ -8,7 +9,7 @@ Of several repetitions the fastest counts: other work on the machine only ever s
 import json
 import sys
 from collections.abc import Callable, Iterator
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import torch
@@ -25,14 +26,14 @@ SECONDS, LEAST = 0.5, 2
 IMAGE = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
 
 
-def fastest_ms(turn: Callable[[], object]) -> float:
+def fastest_ms(turn: Callable[[], object]) -> list[float]:
     turn()
-    times: list[float] = []
-    while len(times) < LEAST or sum(times) < SECONDS:
-        started = perf_counter()
+    times: list[tuple[float, float]] = []
+    while len(times) < LEAST or sum(passed for passed, _ in times) < SECONDS:
+        passed, worked = perf_counter(), process_time()
         turn()
-        times.append(perf_counter() - started)
-    return min(times) * 1e3
+        times.append((perf_counter() - passed, process_time() - worked))
+    return [min(clock) * 1e3 for clock in zip(*times, strict=True)]
 
 
 def turns(name: str) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -12,17 +12,24 @@ from click.testing import CliRunner
 
 from srrepro import cli
 from srrepro.errors import InputError
-from srrepro.reporting.compare import FEWEST, MOST, Comparison, compare, in_turns
+from srrepro.reporting.compare import FEWEST, MOST, Comparison, Timed, compare, in_turns
 
+SAME = [1.0, 2.0]
 TURN = Path(__file__).parents[2] / "bench" / "turn.py"
 
 
-def machine(noise: float, seed: int) -> Callable[[float], Callable[[], dict[str, float]]]:
+Commit = Callable[[], Timed]
+
+
+def machine(noise: float, seed: int, work_noise: float | None = None) -> Callable[[float], Commit]:
     """A machine where times scatter, and where every tenth is doubled by somebody else's work."""
     random = np.random.default_rng(seed)
 
-    def commit(ms: float) -> Callable[[], dict[str, float]]:
-        return lambda: {"step": ms * float(np.exp(random.normal(0, noise))) * (2 if random.random() < 0.1 else 1)}
+    def time(ms: float, noise: float) -> float:
+        return ms * float(np.exp(random.normal(0, noise))) * (2 if random.random() < 0.1 else 1)
+
+    def commit(ms: float) -> Commit:
+        return lambda: {"step": [time(ms, noise), time(2 * ms, noise if work_noise is None else work_noise)]}
 
     return commit
 
@@ -42,29 +49,41 @@ def test_a_step_slowed_by_a_fifth_is_found(noise: float, least: int) -> None:
     assert {one.rounds for one in found} <= set(range(FEWEST, MOST + 1))
 
 
+def test_where_the_clock_scatters_the_work_decides() -> None:
+    found = [in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(12.0))[0] for seed in range(50)]
+    assert sum(one.slower for one in found) >= 48
+    assert not any(in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(10.0))[0].slower
+                   for seed in range(50))  # fmt: skip
+
+
+def test_waiting_is_slower_though_it_is_no_work() -> None:
+    (found,) = in_turns(lambda: {"step": [10.0, 20.0]}, lambda: {"step": [12.0, 20.0]})
+    assert (found.slower, found.ratio, found.work_ratio) == (True, 1.2, 1.0)
+
+
 def test_a_faster_commit_passes() -> None:
-    (found,) = in_turns(lambda: {"step": 2.0}, lambda: {"step": 1.0})
+    (found,) = in_turns(lambda: {"step": [2.0, 2.0]}, lambda: {"step": [1.0, 1.0]})
     assert (found.ratio, found.slower, found.rounds) == (0.5, False, FEWEST)
 
 
 def test_commits_take_turns_in_going_first() -> None:
     order: list[str] = []
-    in_turns(lambda: (order.append("before"), {"step": 1.0})[1], lambda: (order.append("now"), {"step": 1.0})[1])
+    in_turns(lambda: (order.append("before"), {"step": SAME})[1], lambda: (order.append("now"), {"step": SAME})[1])
     assert order[:4] == ["before", "now", "now", "before"]
     assert len(order) == 2 * FEWEST
 
 
 def test_tasks_that_only_one_commit_has_are_left_out() -> None:
-    found = in_turns(lambda: {"a": 1.0, "b": 1.0}, lambda: {"b": 1.0, "c": 1.0})
+    found = in_turns(lambda: {"a": SAME, "b": SAME}, lambda: {"b": SAME, "c": SAME})
     assert [one.task for one in found] == ["b"]
-    assert in_turns(lambda: {"a": 1.0}, lambda: {"b": 1.0}) == []
+    assert in_turns(lambda: {"a": SAME}, lambda: {"b": SAME}) == []
 
 
 # Real commits of a made-up srrepro that takes as long as it says.
 
 FAKE_TURN = """
 import json, sys, srrepro
-print(json.dumps({"srrepro": srrepro.__file__, "ms": {task: srrepro.MS for task in sys.argv[1:]}}))
+print(json.dumps({"srrepro": srrepro.__file__, "ms": {task: [srrepro.MS, 2 * srrepro.MS] for task in sys.argv[1:]}}))
 """
 
 
@@ -140,9 +159,9 @@ def test_the_real_turn_prints_its_times() -> None:
     words = [sys.executable, str(TURN), "srcnn-915"]
     answer = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     assert list(answer["ms"]) == ["srcnn-915, training step", "srcnn-915, inference", "degradation"]
-    assert all(ms > 0 for ms in answer["ms"].values())
+    assert all(passed > 0 and worked > 0 for passed, worked in answer["ms"].values())
 
 
 def test_slower_means_beyond_the_noise() -> None:
-    assert Comparison("a", 1, 2, 1.2, 0.0001, 0.5, 10).slower
-    assert not Comparison("a", 1, 2, 1.2, 0.0003, 0.5, 10).slower
+    assert Comparison("a", 1, 2, 1.2, 1.2, 0.0001, 0.5, 10).slower
+    assert not Comparison("a", 1, 2, 1.2, 1.2, 0.0003, 0.5, 10).slower
