@@ -19,8 +19,9 @@ from srrepro.reporting.evidence import read
 from srrepro.suites import Train, Workshop
 
 RUNS: list[tuple[int, Mode, int]] = [
-    *((seed, "native", 2) for seed in range(4)),
+    *((seed, "native", 2) for seed in range(10)),
     (0, "native", 1),
+    (0, "native", 4),
     (0, "eager", 1),
     (0, "eager", 2),
     (1, "eager", 1),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast, get_args
+from typing import Any, NoReturn, TextIO, TypeVar, cast, get_args
 
 import click
 import pandas as pd
@@ -20,7 +20,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet
 from srrepro.evaluation.evaluate import evaluate as score
 from srrepro.evaluation.upscale import MEMORY, PicturePrecision, load
-from srrepro.evaluation.weights import shipped
+from srrepro.evaluation.weights import ships
 from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
@@ -195,7 +195,7 @@ def list_() -> None:
             "scales": _scales_of(recipe),
             "backprops": f"{recipe.training.backprops:,}" if recipe.training else "",
             "the paper's own": "yes" if recipe.of_the_paper else "",
-            "weights ship for": " ".join(f"×{s}" for s in suites.SCALES if shipped(recipe.name, s).exists()),
+            "weights ship for": " ".join(f"×{s}" for s in suites.SCALES if ships(recipe.name, s)),
         }
         for recipe in models.recipes().values()
     ]
@@ -403,8 +403,8 @@ def bench(
     other work, too: it takes more rounds where times scatter, and times on the processor only.
     """
     if revision is not None:
-        if task is not None:
-            msg = f"--task {task} was given with --compare, which times both. Leave it out."
+        if task is not None or device != "cpu":
+            msg = "--compare times training and inference, on a processor only. Leave out --task, give --device cpu."
             raise InputError(msg)
         _compare(revision, names or BENCHED, as_json)
         return
@@ -430,15 +430,15 @@ def bench(
 def _compare(revision: str, names: Sequence[str], as_json: bool) -> None:
     for name in names:
         if models.recipe(name).training is None:
-            msg = f"{name} was to be timed, but has nothing to train."
+            msg = f"The training of {name} was to be timed, but it has nothing to train. Leave it out."
             raise InputError(msg)
     found = compare(revision, names)
-    rows = [asdict(one) | {"slower": one.slower} for one in found]
+    rows = [asdict(one) | {"verdict": one.verdict} for one in found]
     if as_json:
         click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))
     else:
-        click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3f"))
-    slower = [one.task for one in found if one.slower]
+        click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3g"))
+    slower = [one.task for one in found if one.verdict == "slower"]
     if not found:
         _leave("nothing was compared", code=1)
     if slower:
@@ -456,7 +456,7 @@ def _compare(revision: str, names: Sequence[str], as_json: bool) -> None:
 @click.option(
     "--set", "names", multiple=True, metavar="SET", help="Besides the demo photographs. May be repeated. Default: all."
 )
-@click.option("--summary", type=click.Path(path_type=Path, dir_okay=False), help="Append the outcome as Markdown.")
+@click.option("--summary", type=click.File("a", encoding="utf-8", lazy=False), help="Append the outcome as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @_device
 @_memory
@@ -465,7 +465,7 @@ def _compare(revision: str, names: Sequence[str], as_json: bool) -> None:
 def check(
     against: Path,
     names: tuple[str, ...],
-    summary: Path | None,
+    summary: TextIO | None,
     as_json: bool,
     device: str,
     memory: int,
@@ -482,10 +482,10 @@ def check(
     outcome = gate.check(against / "quality.csv", names, shop)
     text = gate.report(outcome)
     if summary is not None:
-        with summary.open("a", encoding="utf-8") as file:
-            file.write(f"## srrepro check\n\n{text}\n")
+        summary.write(f"## srrepro check\n\n{text}\n")
     if as_json:
         click.echo(pd.DataFrame(outcome.rows).to_json(orient="records", indent=2, double_precision=15))
+        click.echo(text, err=True)
     else:
         click.echo(text)
     if not outcome.measured_anew:

@@ -568,11 +568,9 @@ def test_report_of_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     results = tmp_path / "results"
     results.mkdir()
-    message = refused("report", "--check", "--results", results, code=1)
-    assert all(name in message for name in ("quality.csv", "tables.md", "Run `srrepro report`"))
+    assert "holds no evidence" in refused("report", "--check", "--results", results, code=1)
     assert list(results.iterdir()) == []
     assert "quality.csv" in succeeded("report", "--results", results)
-    assert "agrees" in succeeded("report", "--check", "--results", results)
     assert sorted(path.name for path in results.iterdir()) == ["quality.csv", "tables.md", "training.csv"]
 
 
@@ -603,7 +601,6 @@ def test_report_of_results_elsewhere_leaves_this_readme_alone(tmp_path: Path, mo
     text = f"{README_MARKS[0]}\nmine\n{README_MARKS[1]}\n"
     (here / "README.md").write_text(text, encoding="utf-8")
     succeeded("report", "--results", elsewhere)
-    succeeded("report", "--check", "--results", elsewhere)
     assert (here / "README.md").read_text(encoding="utf-8") == text
 
 

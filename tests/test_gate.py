@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import skimage.data
 from click.testing import CliRunner, Result
 
-from srrepro import gate, models, suites
+from srrepro import gate, suites
 from srrepro.cli import main
 from srrepro.data.registry import DataFolder
-from srrepro.errors import InputError
+from srrepro.errors import InputError, Lacking
+from srrepro.evaluation import weights
 from srrepro.gate import BAND_DB, DEMO, Outcome, check, report
 from srrepro.reporting import tables
 from srrepro.suites import Measure, Train, Workshop
+from srrepro.training.loop import Diverged
 
 CLONE = Path(__file__).parents[1]
 SETS = {
@@ -29,14 +33,21 @@ SETS = {
 @pytest.fixture
 def shop(pretend: Callable[..., DataFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A results folder with bicubic and the shipped weights on two sets; the demo run takes ten steps."""
-    shop = Workshop(pretend(SETS), tmp_path / "results")
+    folder = pretend(SETS)
+    shop = Workshop(folder, tmp_path / "results")
     for name in ("bicubic", "srcnn-915-quick"):
         suites.carry_out(Measure(name=name, scale=3, test_sets=("demo-test", "Set5")), shop)
     tables.write(shop.results, None)
+    table = pd.read_csv(shop.results / "quality.csv")
+    table["precision"] = table["origin"].map({"trained": "float32"})  # as where it was trained, not only measured
+    table.to_csv(shop.results / "quality.csv", index=False)
     carry_out = suites.carry_out
 
     def shortened(job: Train, shop: Workshop) -> tuple[Path, bool]:
-        assert (job.name, job.seed, job.budget, shop.precision) == (DEMO, 0, 1.0, "float32")
+        assert (job.name, job.seed, job.budget) == (DEMO, 0, 1.0)
+        assert (shop.device, shop.precision) == ("cpu", "float32")
+        assert not list(shop.folder.root.rglob("*.h5"))  # nothing that an older version may have built
+        shop = replace(shop, folder=folder)
         return carry_out(Train(name=job.name, scale=job.scale, budget=320 / 60_000, test_sets=job.test_sets), shop)
 
     monkeypatch.setattr(suites, "carry_out", shortened)
@@ -79,15 +90,55 @@ def test_a_number_that_moved(column: str, by: Any, same: bool, shop: Workshop) -
     assert report(outcome).startswith("| model") == (not same)
 
 
+def lose_set5(shop: Workshop) -> None:
+    assert shop.folder.mirror is not None
+    for path in (*shop.folder.root.rglob("d.png"), shop.folder.mirror / "Set5" / "d.png"):
+        path.unlink()
+
+
 def test_a_set_that_is_missing_is_named(shop: Workshop) -> None:
     assert shop.folder.mirror is not None
-    for path in (*shop.folder.root.rglob("Set5*"), *shop.folder.root.rglob("d.png"), shop.folder.mirror / "Set5/d.png"):
-        if path.is_file():
-            path.unlink()
+    lose_set5(shop)
     outcome = found(shop)
     assert list(outcome.lacking) == ["Set5"]
     assert {row["dataset"] for row in outcome.rows} == {"demo-test"}
     assert "Not compared: Set5. " in report(outcome)
+    with pytest.raises(Lacking, match="the mirror has no"):
+        found(shop, "Set5")
+
+
+def test_stores_of_an_older_version_are_not_believed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(shop.folder.stores.glob("Set5_x3.h5"))
+    degraded = gate.degrade
+
+    def other(image: Any, scale: int) -> Any:
+        planes = degraded(image, scale)
+        return planes._replace(interpolated=planes.interpolated + np.float32(0.01))
+
+    monkeypatch.setattr(gate, "degrade", other)
+    assert [row["model"] for row in found(shop).differing] == ["bicubic", "srcnn-915-quick"] * 2
+
+
+def test_weights_that_cannot_be_read_are_no_missing_data(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(weights.shipped("srcnn-915-quick", 3).read_bytes()[:1000])
+    monkeypatch.setattr(weights, "shipped", lambda recipe, scale: damaged)
+    with pytest.raises(InputError, match="cut short"):
+        found(shop)
+    monkeypatch.setattr(weights, "shipped", lambda recipe, scale: tmp_path / "none")
+    with pytest.raises(InputError, match="no weights of it ship"):
+        found(shop)
+
+
+def test_a_demo_that_diverges_is_a_difference(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverging(job: Train, shop: Workshop) -> tuple[Path, bool]:
+        msg = "the loss is no longer a number"
+        raise Diverged(msg)
+
+    monkeypatch.setattr(suites, "carry_out", diverging)
+    assert [row["model"] for row in found(shop).differing] == [DEMO]
 
 
 def test_only_the_named_sets_and_the_demo(shop: Workshop) -> None:
@@ -98,11 +149,10 @@ def test_only_the_named_sets_and_the_demo(shop: Workshop) -> None:
 
 
 def test_runs_whose_weights_do_not_ship_are_left_out(shop: Workshop) -> None:
-    change(shop, "srcnn-915-quick", "origin", "")
     path = shop.results / "quality.csv"
     table = pd.read_csv(path)
     trained = table["model"] == "srcnn-915-quick"
-    table.loc[trained, ["origin", "budget"]] = ["trained", 0.5]
+    table.loc[trained, "budget"] = 0.5
     table.to_csv(path, index=False)
     assert {row["model"] for row in found(shop).rows} == {"bicubic", DEMO}
     table.loc[trained, "budget"] = 1.0
@@ -154,7 +204,15 @@ def test_a_gate_that_compared_nothing_fails(shop: Workshop) -> None:
     assert "nothing was compared" in result.stderr
 
 
-@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n"])
+def test_what_is_missing_is_named_beside_json_too(shop: Workshop) -> None:
+    lose_set5(shop)
+    result = command(shop, "--json")
+    assert result.exit_code == 0
+    assert "Not compared: Set5. " in result.stderr
+    assert len(json.loads(result.stdout)) == 3
+
+
+@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "model,origin,budget\nbicubic,interpolation,\n"])
 def test_what_is_no_quality_csv(text: str | None, shop: Workshop) -> None:
     path = shop.results / "quality.csv"
     path.unlink()
@@ -174,4 +232,18 @@ def test_the_band_is_what_was_measured() -> None:
     assert low < values.min()
     assert values.max() < high
     assert high - low < 4 * (values.max() - values.min())
-    assert models.recipe(DEMO).training is not None
+
+
+def test_words_for_numbers(shop: Workshop) -> None:
+    path = shop.results / "quality.csv"
+    path.write_text(path.read_text(encoding="utf-8") + "<<<<<<< HEAD\n", encoding="utf-8")
+    result = command(shop)
+    assert result.exit_code == 2
+    assert "it has gaps, or words for numbers" in result.stderr
+
+
+def test_a_summary_that_cannot_be_written_is_refused_before_the_work(shop: Workshop, tmp_path: Path) -> None:
+    result = command(shop, "--summary", tmp_path / "nowhere" / "summary.md")
+    assert result.exit_code == 2
+    assert "measuring" not in result.stderr
+    assert "nowhere" in result.stderr

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from srrepro.errors import InputError
+from srrepro.errors import InputError, Lacking
 from srrepro.progress import track
 
 PACKAGED = "scikit-image:"
@@ -113,7 +113,8 @@ def fetch(folder: DataFolder, name: str) -> list[Path]:
 
     Raises
     ------
-    InputError : a file is missing from the mirror, cannot be fetched, or is not the one that the registry names.
+    Lacking : a file is missing from the mirror, or cannot be fetched.
+    InputError : it is not the one that the registry names, or cannot be kept.
     """
     wanted = members(name)
     lacking = [file for file in wanted if not is_present(folder, file)]
@@ -160,7 +161,7 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
             (incoming / file.path).chmod(0o644)  # pooch's temporary files are their owner's alone
             (incoming / file.path).replace(folder.root / file.path)
         except Exception as error:
-            raise InputError(_explanation(folder, name, file, error)) from error
+            raise _explained(folder, name, file, error) from error
 
     with ThreadPoolExecutor(SIMULTANEOUS) as pool:
         jobs = [pool.submit(bring, file) for file in lacking]
@@ -192,6 +193,14 @@ def _source(folder: DataFolder, file: File) -> Callable[[str, str, object], None
 def mirrored(mirror: Path, file: File) -> Path:
     """Where a mirror keeps a file: the percent-decoded path of its URL."""
     return mirror / unquote(urlsplit(file.url).path).lstrip("/")
+
+
+def _explained(folder: DataFolder, name: str, file: File, error: Exception) -> InputError:
+    from requests import RequestException
+
+    packaged = file.url.startswith(PACKAGED)
+    nowhere = isinstance(error, RequestException) or (isinstance(error, FileNotFoundError) and not packaged)
+    return (Lacking if nowhere else InputError)(_explanation(folder, name, file, error))
 
 
 def _explanation(folder: DataFolder, name: str, file: File, error: Exception) -> str:

@@ -63,11 +63,20 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
     )
 
 
+PLACE = Path(str(files("srrepro"))) / "weights"
+SHIPPING = {"srcnn-915-quick": (2, 3, 4)}
+"""Recipes whose weights ship, of seed 0 in float32 at full budget, and the scales they serve."""
+
+
+def ships(recipe: str, scale: int) -> bool:
+    return scale in SHIPPING.get(recipe, ())
+
+
 def shipped(recipe: str, scale: int) -> Path:
-    """Where the weights of a recipe lie when they ship with the package; they may not."""
+    """Where the weights of a recipe lie when they ship with the package."""
     training = models.recipe(recipe).training
     name = recipe if training and training.scales else f"{recipe}_x{scale}"
-    return Path(str(files("srrepro"))) / "weights" / f"{name}.safetensors"
+    return PLACE / f"{name}.safetensors"
 
 
 def save(network: nn.Module, path: Path, subject: Subject) -> None:

@@ -1,12 +1,12 @@
 """`srrepro report --check`: whether the evidence is whole, and everything made from it still says what it says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from srrepro import models
 from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
-from srrepro.evaluation.weights import shipped
+from srrepro.evaluation.weights import PLACE, SHIPPING, shipped
 from srrepro.models.recipe import digest
 from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
 from srrepro.reporting.tables import differing
@@ -16,21 +16,29 @@ def audit(results: Path, readme: Path | None) -> list[str]:
     """Everything that is wrong, one sentence each; an empty list if nothing is.
 
     Run folders must be whole, of one protocol and of recipes as they are now, and no two may claim a row; weights must
-    be those that their run names; generated files must hold what `srrepro report` would write.
+    be those that a run names; generated files must hold what `srrepro report` would write.
     """
+    found = folders(results / "runs")
+    if not found:
+        return [f"{results / 'runs'} holds no evidence, so there is nothing to be compared."]
     problems: list[str] = []
-    for folder in folders(results / "runs"):
+    runs: list[Evidence] = []
+    for folder in found:
         try:
-            problems += _of_a_run(folder, read(folder))
+            run = read(folder)
+            problems += _of_a_run(folder, run)
         except InputError as error:
             problems.append(str(error))
-    if problems:  # what would be made from these folders cannot be told
+        else:
+            runs.append(run)
+    problems += _of_what_ships(runs)
+    if len(runs) < len(found):  # what would be made from all of them cannot be told
         return problems
     try:
         files = differing(results, readme)
     except InputError as error:
-        return [str(error)]
-    return [f"{path} differs from its sources. Run `srrepro report`." for path in files]
+        return [*problems, str(error)]
+    return [*problems, *(f"{path} differs from its sources. Run `srrepro report`." for path in files)]
 
 
 def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
@@ -41,12 +49,29 @@ def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
         yield f"{folder} was made by another {name} than the one here. Give this one a name of its own, or train it."
     if not run.log:
         yield f"{folder} has no log.csv, though something was trained. Restore it, or delete the folder."
-    named = run.about.get("weights_sha256")
+    named, beside = run.about.get("weights_sha256"), folder / WEIGHTS
     if named is None:
         yield f"{folder / 'run.json'} names no weights_sha256, though something was trained."
-    places = [folder / WEIGHTS]
-    if (run.subject.seed, run.subject.budget) == (0, 1):  # the run that ships
-        places += {shipped(run.subject.name, score.scale) for score in run.scores}
-    for path in places:
-        if named is not None and path.exists() and sha256_of(path) != named:
-            yield f"{path} is not what {folder / 'run.json'} names by its sha256. Restore the one or the other."
+    elif beside.exists() and sha256_of(beside) != named:
+        yield f"{beside} is not what {folder / 'run.json'} names by its sha256. Restore the one or the other."
+
+
+def _of_what_ships(runs: Sequence[Evidence]) -> Iterator[str]:
+    """Every recipe that ships has its files, no file is without a recipe, and a run here names it, if one is here."""
+    wanted = {shipped(name, scale): name for name, scales in SHIPPING.items() for scale in scales}
+    for path, name in wanted.items():
+        candidates = [run for run in runs if (run.subject.name, run.subject.seed, run.subject.budget) == (name, 0, 1)]
+        if not path.exists():
+            yield f"{path} does not exist, though weights of {name} ship. Restore it, or take it out of SHIPPING."
+        elif candidates and sha256_of(path) not in {
+            run.about.get("weights_sha256") for run in candidates if path in _files(run)
+        }:
+            yield f"{path} is not what the run of {name} names by its sha256 in run.json. Restore the one or the other."
+    for path in sorted(PLACE.glob("*.safetensors")):
+        if path not in wanted:
+            yield f"{path} ships, but SHIPPING in evaluation/weights.py does not name it. Add it there, or delete it."
+
+
+def _files(run: Evidence) -> set[Path]:
+    """Where the weights of a run lie if they ship."""
+    return {shipped(run.subject.name, score.scale) for score in run.scores}

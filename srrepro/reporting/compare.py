@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.stats import mannwhitneyu
@@ -51,12 +52,10 @@ class Comparison:
     rounds: int
 
     @property
-    def slower(self) -> bool:
-        return self.chance < DOUBT
-
-    @property
-    def decided(self) -> bool:
-        return self.slower or self.chance_if_slow < DOUBT
+    def verdict(self) -> Literal["slower", "not slower", "undecided"]:
+        if self.chance < DOUBT:
+            return "slower"
+        return "not slower" if self.chance_if_slow < DOUBT else "undecided"
 
 
 def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
@@ -66,14 +65,16 @@ def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
     ------
     InputError : this is no clone, there is no such commit, or a commit cannot be timed.
     """
-    clone = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel", asked="The clone was to be found"))
+    asked = f"This commit and {revision} were to be timed"
+    clone = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel", asked=asked, advice="Run this in a clone."))
     script = clone / "bench" / "turn.py"
     if not script.is_file():
-        msg = f"Two commits were to be timed by bench/turn.py, but {clone} has none. Run this in a clone of srrepro."
+        msg = f"{asked} by bench/turn.py, but {clone} has none. Run this in a clone of srrepro."
         raise InputError(msg)
-    asked = f"The commit {revision} was to be timed"
-    before = _git(clone, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", asked=asked)
-    now = _git(clone, "rev-parse", "HEAD", asked=asked)
+    before = _git(clone, "rev-parse", "--verify", f"{revision}^{{commit}}", asked=asked, advice="Is it fetched?")
+    now = _git(clone, "rev-parse", "--verify", "HEAD", asked=asked, advice="Commit something first.")
+    if _git(clone, "status", "--porcelain", "--untracked-files=no", asked=asked):
+        say("what is not committed is not timed")
     with _worktree(clone, before) as old, _worktree(clone, now) as new:
         return in_turns(lambda: _turn(old, script, models), lambda: _turn(new, script, models))
 
@@ -87,11 +88,12 @@ def in_turns(before: Callable[[], Timed], now: Callable[[], Timed]) -> list[Comp
         else:
             old, new = before(), now()
         rounds.append((old, new))
-        found = [_compared(task, rounds) for task in old if task in new]
-        worst = max((max(one.ratio, one.work_ratio) for one in found), default=1.0)
-        say(f"round {len(rounds)}: {len(found)} tasks, the slowest at {worst:.2f} of its time before")
-        decided = any(one.slower for one in found) or all(one.decided for one in found)
-        if not found or (decided and len(rounds) >= FEWEST) or len(rounds) == MOST:
+        say(f"round {len(rounds)} of {FEWEST} to {MOST}")
+        if len(rounds) < FEWEST:
+            continue
+        found = [_compared(task, rounds) for task in old]
+        verdicts = [one.verdict for one in found]
+        if "slower" in verdicts or "undecided" not in verdicts or len(rounds) == MOST:
             return found
 
 
@@ -115,7 +117,7 @@ def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
     done = subprocess.run(
         [sys.executable, str(script), *models],
         cwd=worktree,
-        env=os.environ | {"PYTHONPATH": str(worktree)},
+        env=_apart() | {"PYTHONPATH": str(worktree)},
         capture_output=True,
         text=True,
     )
@@ -135,18 +137,27 @@ def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
 def _worktree(clone: Path, commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="srrepro-") as folder:
         worktree = Path(folder).resolve() / commit[:12]
-        _git(clone, "worktree", "add", "--detach", str(worktree), commit, asked=f"A worktree of {commit} was wanted")
+        asked = f"A worktree of {commit} was to be made in {folder}"
+        _git(clone, "worktree", "add", "--detach", str(worktree), commit, asked=asked)
         try:
             yield worktree
         finally:
-            _git(clone, "worktree", "remove", "--force", str(worktree), asked=f"{worktree} was to be removed")
+            _git(clone, "worktree", "remove", "--force", str(worktree), asked=asked)
 
 
-def _git(folder: Path, *words: str, asked: str) -> str:
+def _git(folder: Path, *words: str, asked: str, advice: str = "") -> str:
+    command = ["git", "-C", str(folder), *words]
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip()
-        msg = f"{asked}, but git says: {said or 'there is no such commit here'}. Is it fetched?"
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=_apart())
+    except OSError as error:
+        msg = f"{asked}, but git could not be started ({error}). Install it."
+        raise InputError(msg) from error
+    except subprocess.CalledProcessError as error:
+        msg = f"{asked}, but git says: {error.stderr.strip()}. {advice}".strip()
         raise InputError(msg) from error
     return done.stdout.strip()
+
+
+def _apart() -> dict[str, str]:
+    """Without what git tells its hooks, which would send every command to one repository."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

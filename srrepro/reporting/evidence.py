@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
-from srrepro.evaluation.weights import Subject
+from srrepro.evaluation.weights import Origin, Subject
 
 WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
 
@@ -77,13 +77,22 @@ def read(folder: Path) -> Evidence:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         rows = pd.read_csv(folder / "scores.csv").to_dict("records")
         subject = Subject(**about.pop("subject"))
-        scores = [Score(**{str(key): value for key, value in row.items()}) for row in rows]
+        scores = [_score({str(key): value for key, value in row.items()}) for row in rows]
+        problem = "no scores" if not scores else f"an unknown origin, {subject.origin!r}"
+        if not scores or subject.origin not in get_args(Origin):
+            raise ValueError(problem)
         trained = (folder / "log.csv").exists()
         log: Any = pd.read_csv(folder / "log.csv").to_dict("records") if trained else []
         return Evidence(folder.name, subject, about, scores, log)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"The evidence {folder} was to be read, but is not whole: {error}."
         raise InputError(msg) from error
+
+
+def _score(row: dict[str, Any]) -> Score:
+    for column in ("psnr_db", "ssim", "bicubic_psnr_db", "bicubic_ssim"):
+        row[column] = float(row[column])  # of a column with a word in it, pandas makes words
+    return Score(**row | {"scale": int(row["scale"])})
 
 
 def read_all(runs: Path) -> list[Evidence]:

@@ -1,6 +1,6 @@
 """From run folders to `quality.csv`, `training.csv`, `tables.md` and the README's table, which are all generated."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import mean, stdev
@@ -80,7 +80,7 @@ def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "", pre
     }
 
 
-def quality(runs: Iterable[Evidence]) -> pd.DataFrame:
+def quality(runs: Sequence[Evidence]) -> pd.DataFrame:
     """One row per model, budget, precision, scale and test set: seed 0 carries it, the other seeds stand beside it.
 
     Raises
@@ -93,7 +93,7 @@ def quality(runs: Iterable[Evidence]) -> pd.DataFrame:
         for run in runs
         for _, scores in groupby(run.scores, key=lambda score: (score.scale, score.dataset))
     ]
-    protocols = {row["protocol"] for row in rows}
+    protocols = {score.protocol for run in runs for score in run.scores}
     if len(protocols) > 1:
         msg = f"Numbers of the protocols {sorted(protocols)} may not meet. Keep the runs of one."
         raise InputError(msg)
@@ -158,7 +158,7 @@ def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
     scores = {
         row["model"]: row
         for row in quality.to_dict("records")
-        if (row["dataset"], row["scale"]) == PRINTED_OF and row["budget"] >= 1
+        if (row["dataset"], row["scale"]) == PRINTED_OF and (row["budget"] or 0) >= 1 and row["precision"] == "float32"
     }
     rows = []
     for row in speed.to_dict("records"):

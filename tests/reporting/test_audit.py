@@ -19,15 +19,18 @@ from srrepro.reporting.tables import write as report
 
 RECIPE = models.recipe("srcnn-915")
 LOG = [{"backprops": 8, "step": 1, "lr": 0.1, "loss": 1.0, "Set5_psnr_db": 31.0, "seconds": 1.0, "samples_per_s": 8.0}]
-SCORES = [Score("Set5", 3, "baby", 32.0, 0.9, 30.0, 0.8)]
+SCORES = [Score("Set5", 3, "baby", 32.0, 0.9, 30.0, 0.8), Score("Set5", 3, "bird", 34.0, 0.9, 31.0, 0.8)]
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A trained run whose weights ship, and bicubic; everything as it should be."""
-    results, ships = tmp_path / "results", tmp_path / "ships.safetensors"
+    results, ships = tmp_path / "results", tmp_path / "weights" / "srcnn-915_x3.safetensors"
+    ships.parent.mkdir()
     ships.write_bytes(b"weights of seed 0")
-    monkeypatch.setattr(module, "shipped", lambda recipe, scale: ships)
+    monkeypatch.setattr(module, "PLACE", ships.parent)
+    monkeypatch.setattr(module, "SHIPPING", {"srcnn-915": (3,)})
+    monkeypatch.setattr(module, "shipped", lambda recipe, scale: ships.parent / f"{recipe}_x{scale}.safetensors")
     about = {"weights_sha256": sha256_of(ships), "threads": 2, "recipe": described(RECIPE)}
     write(results / "runs", "run_s0", of_run(RECIPE, 3, 0, 1.0), SCORES, about=about, log=LOG, weights=ships)
     write(results / "runs", "bicubic_x3", of_interpolation(models.recipe("bicubic"), 3), SCORES, about={})
@@ -52,17 +55,48 @@ def rewrite(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+def protocol_of_the_last(results: Path, name: str) -> None:
+    """Of the last image of a set only."""
+    path = results / "runs" / "run_s0" / "scores.csv"
+    before, _, after = path.read_text(encoding="utf-8").rpartition("matlab-y-v1")
+    path.write_text(before + name + after, encoding="utf-8")
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a number": (lambda r: rewrite(r / "quality.csv", "32.0", "32.4"), r"quality\.csv differs from its sources"),
+    "a number": (lambda r: rewrite(r / "quality.csv", "33.0", "33.4"), r"quality\.csv differs from its sources"),
     "a table": (lambda r: (r / "tables.md").unlink(), r"tables\.md differs from its sources"),
     "a score": (lambda r: rewrite(r / "runs/run_s0/scores.csv", "32.0", "33.0"), r"quality\.csv differs"),
     "no scores": (lambda r: (r / "runs/run_s0/scores.csv").unlink(), r"run_s0 was to be read, but is not whole"),
     "no run.json": (lambda r: (r / "runs/bicubic_x3/run.json").unlink(), r"bicubic_x3 was to be read"),
     "no log": (lambda r: (r / "runs/run_s0/log.csv").unlink(), r"run_s0 has no log\.csv"),
     "no sha256": (lambda r: change_run(r, lambda about: about.pop("weights_sha256")), "names no weights_sha256"),
-    "shipped weights": (lambda r: (r.parent / "ships.safetensors").write_bytes(b"others"), "ships.* is not what .*run"),
+    "shipped weights": (
+        lambda r: (r.parent / "weights/srcnn-915_x3.safetensors").write_bytes(b"others"),
+        "srcnn-915_x3.* is not what the run of srcnn-915 names",
+    ),
+    "no shipped weights": (
+        lambda r: (r.parent / "weights/srcnn-915_x3.safetensors").unlink(),
+        "does not exist, though weights of srcnn-915 ship",
+    ),
+    "weights of nobody": (
+        lambda r: (r.parent / "weights/srcnn-0_x3.safetensors").write_bytes(b"others"),
+        "srcnn-0_x3.safetensors ships, but SHIPPING",
+    ),
+    "a word for a number": (
+        lambda r: rewrite(r / "runs/run_s0/scores.csv", "32.0", "thirty"),
+        r"run_s0 was to be read, but is not whole: could not convert string to float",
+    ),
+    "no rows": (
+        lambda r: (r / "runs/run_s0/scores.csv").write_text("dataset,scale,image\n"),
+        "run_s0 was to be read, but is not whole: no scores",
+    ),
+    "nothing that JSON calls an object": (
+        lambda r: (r / "runs/run_s0/run.json").write_text("3"),
+        "run_s0 was to be read, but is not whole",
+    ),
+    "an unknown origin": (lambda r: change_run(r, lambda a: a["subject"].update(origin="x")), "run_s0 .*not whole"),
     "its weights": (lambda r: (r / "runs/run_s0/weights.safetensors").write_bytes(b"others"), "weights.* is not what"),
-    "two protocols": (lambda r: rewrite(r / "runs/run_s0/scores.csv", "matlab-y-v1", "another"), "may not meet"),
+    "two protocols": (lambda r: protocol_of_the_last(r, "another"), "may not meet"),
     "a recipe since changed": (
         lambda r: change_run(r, lambda about: about["recipe"]["training"].update(batch=64)),
         "was made by another srcnn-915",
@@ -72,10 +106,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_damage_is_named(what: str, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_is_named(what: str, results: Path) -> None:
     damage, expected = DAMAGE[what]
-    if what == "an unknown recipe":
-        monkeypatch.undo()
     damage(results)
     problems = audit(results, None)
     assert len(problems) >= 1
@@ -87,5 +119,17 @@ def test_another_seed_may_have_other_weights(results: Path) -> None:
     about = {"weights_sha256": "0" * 64, "threads": 2, "recipe": described(RECIPE)}
     write(results / "runs", "run_s1", of_run(RECIPE, 3, 1, 1.0), SCORES, about=about, log=LOG)
     write(results / "runs", "run_s0_short", of_run(RECIPE, 3, 0, 0.5), SCORES, about=about, log=LOG)
+    report(results, None)
+    assert audit(results, None) == []
+
+
+def test_nothing_is_not_whole(tmp_path: Path) -> None:
+    (problem,) = audit(tmp_path, None)
+    assert "holds no evidence" in problem
+
+
+def test_a_run_in_another_precision_may_have_other_weights(results: Path) -> None:
+    about = {"weights_sha256": "1" * 64, "threads": 2, "recipe": described(RECIPE), "precision": "bfloat16"}
+    write(results / "runs", "run_s0_in_bfloat16", of_run(RECIPE, 3, 0, 1.0), SCORES, about=about, log=LOG)
     report(results, None)
     assert audit(results, None) == []

@@ -39,31 +39,31 @@ def test_noise_is_no_slowdown(noise: float) -> None:
     for seed in range(50):
         commit = machine(noise, seed)
         (found,) = in_turns(commit(10.0), commit(10.0))
-        assert not found.slower, (seed, found)
+        assert found.verdict != "slower", (seed, found)
 
 
 @pytest.mark.parametrize(("noise", "least"), [(0.01, 98), (0.05, 95), (0.1, 80)])
 def test_a_step_slowed_by_a_fifth_is_found(noise: float, least: int) -> None:
     found = [in_turns(machine(noise, seed)(10.0), machine(noise, seed + 1000)(12.0))[0] for seed in range(50)]
-    assert 2 * sum(one.slower for one in found) >= least
+    assert 2 * sum(one.verdict == "slower" for one in found) >= least
     assert {one.rounds for one in found} <= set(range(FEWEST, MOST + 1))
 
 
 def test_where_the_clock_scatters_the_work_decides() -> None:
     found = [in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(12.0))[0] for seed in range(50)]
-    assert sum(one.slower for one in found) >= 48
-    assert not any(in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(10.0))[0].slower
-                   for seed in range(50))  # fmt: skip
+    assert sum(one.verdict == "slower" for one in found) >= 48
+    found = [in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(10.0))[0] for seed in range(50)]
+    assert {one.verdict for one in found} == {"not slower"}
 
 
 def test_waiting_is_slower_though_it_is_no_work() -> None:
     (found,) = in_turns(lambda: {"step": [10.0, 20.0]}, lambda: {"step": [12.0, 20.0]})
-    assert (found.slower, found.ratio, found.work_ratio) == (True, 1.2, 1.0)
+    assert (found.verdict, found.ratio, found.work_ratio) == ("slower", 1.2, 1.0)
 
 
 def test_a_faster_commit_passes() -> None:
     (found,) = in_turns(lambda: {"step": [2.0, 2.0]}, lambda: {"step": [1.0, 1.0]})
-    assert (found.ratio, found.slower, found.rounds) == (0.5, False, FEWEST)
+    assert (found.ratio, found.verdict, found.rounds) == (0.5, "not slower", FEWEST)
 
 
 def test_commits_take_turns_in_going_first() -> None:
@@ -71,12 +71,6 @@ def test_commits_take_turns_in_going_first() -> None:
     in_turns(lambda: (order.append("before"), {"step": SAME})[1], lambda: (order.append("now"), {"step": SAME})[1])
     assert order[:4] == ["before", "now", "now", "before"]
     assert len(order) == 2 * FEWEST
-
-
-def test_tasks_that_only_one_commit_has_are_left_out() -> None:
-    found = in_turns(lambda: {"a": SAME, "b": SAME}, lambda: {"b": SAME, "c": SAME})
-    assert [one.task for one in found] == ["b"]
-    assert in_turns(lambda: {"a": SAME}, lambda: {"b": SAME}) == []
 
 
 # Real commits of a made-up srrepro that takes as long as it says.
@@ -120,7 +114,7 @@ def test_a_slower_commit_fails_the_command(clone: Path) -> None:
     assert result.exit_code == 1, result.output
     assert "slower than quick: srcnn-915" in result.stderr
     (row,) = json.loads(result.stdout)
-    assert (row["before_ms"], row["now_ms"], row["slower"], row["rounds"]) == (10.0, 12.0, True, FEWEST)
+    assert (row["before_ms"], row["now_ms"], row["verdict"], row["rounds"]) == (10.0, 12.0, "slower", FEWEST)
     ends(clone)
 
 
@@ -128,7 +122,7 @@ def test_the_same_speed_passes_the_command(clone: Path) -> None:
     git(clone, "checkout", "-q", "quick")
     result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--model", "srcnn-915"])
     assert result.exit_code == 0, result.output
-    assert "1.000" in result.stdout
+    assert "not slower" in result.stdout
 
 
 def test_a_comparison_that_measured_nothing_fails(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +133,9 @@ def test_a_comparison_that_measured_nothing_fails(clone: Path, monkeypatch: pyte
 
 
 def test_what_cannot_be_compared_is_named(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"The commit nowhere was to be timed, but git says: .*Is it fetched\?"):
+    with pytest.raises(
+        InputError, match=r"This commit and nowhere were to be timed, but git says: fatal: Needed .*\. Is it fetched\?"
+    ):
         compare("nowhere", ["a"])
     with pytest.raises(InputError, match="nothing_like_it"):
         compare("quick", ["a"])
@@ -148,7 +144,7 @@ def test_what_cannot_be_compared_is_named(clone: Path, tmp_path: Path, monkeypat
     with pytest.raises(InputError, match="Run this in a clone of srrepro"):
         compare("quick", ["a"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="The clone was to be found"):
+    with pytest.raises(InputError, match=r"not a git repository.*\. Run this in a clone\."):
         compare("quick", ["a"])
     result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--task", "train"])
     assert result.exit_code == 2
@@ -163,5 +159,6 @@ def test_the_real_turn_prints_its_times() -> None:
 
 
 def test_slower_means_beyond_the_noise() -> None:
-    assert Comparison("a", 1, 2, 1.2, 1.2, 0.0001, 0.5, 10).slower
-    assert not Comparison("a", 1, 2, 1.2, 1.2, 0.0003, 0.5, 10).slower
+    assert Comparison("a", 1, 2, 1.2, 1.2, 0.0001, 0.5, 10).verdict == "slower"
+    assert Comparison("a", 1, 2, 1.2, 1.2, 0.0003, 0.5, 10).verdict == "undecided"
+    assert Comparison("a", 1, 2, 1.0, 1.0, 0.9, 0.0001, 10).verdict == "not slower"

@@ -307,7 +307,8 @@ def test_committed_runs_name_their_weights_and_recipes() -> None:
         if about["subject"]["origin"] == "trained":
             assert len(about["weights_sha256"]) == 64, path
             assert about["recipe"]["name"] == about["subject"]["name"], path
-            assert path.parent.name.startswith(f"{about['subject']['name']}_x{about['subject']['scale']}_s"), path
+            scale = "" if about["subject"]["scale"] is None else f"_x{about['subject']['scale']}"
+            assert path.parent.name.startswith(f"{about['subject']['name']}{scale}_s"), path
         assert "protocol" in pd.read_csv(path.with_name("scores.csv")).columns, path
 
 
@@ -332,6 +333,7 @@ def measured(**changes: object) -> dict[str, object]:
 
 def test_speed_stands_beside_quality_and_what_the_papers_printed() -> None:
     scored = {"dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.75}
+    scored |= {"precision": "float32"}
     known = pd.DataFrame(
         [scored | {"model": "srcnn-955", "budget": 1.0}, scored | {"model": "srcnn-915", "budget": 0.5}]
     )
