@@ -329,7 +329,10 @@ def upscale(
     data: Path,
     mirror: Path | None,
 ) -> None:
-    """Enlarge a picture of your own: luminance by the network, colour by bicubic. Transparency is dropped."""
+    """Enlarge a picture of your own: luminance by the network, colour by bicubic.
+
+    Transparency and colour profiles are dropped.
+    """
     images.check_target(target, force=force)
     low = images.read(source, upright=True)
     folder = DataFolder(data, mirror)

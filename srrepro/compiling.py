@@ -5,6 +5,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -25,40 +26,48 @@ def compiled(name: str, functions: Mapping[str, Arguments], *flags: str) -> ctyp
 
     They are kept in the user's cache folder, under a name that stands for source, flags, compiler and processor.
     """
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
+    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
         return None
+    compiler = shlex.split(found)  # CC may hold options
     source = Path(str(files("srrepro"))) / f"{name}.c"
     try:
-        text, version = source.read_text(encoding="utf-8"), _output(compiler, "--version")
+        text, version = source.read_text(encoding="utf-8"), _output(*compiler, "--version")
         known = "\0".join([text, version, *FLAGS, *flags, _processor()])
         kept = _cache() / f"{source.stem}-{hashlib.sha256(known.encode()).hexdigest()[:16]}.so"
-        if kept.exists():
+        with contextlib.suppress(OSError):  # not there, or cut short by a full disk
             return _declared(ctypes.CDLL(str(kept)), functions)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             made = Path(folder) / kept.name
             _compile(compiler, flags, source, made)
             _keep(made, kept)
-            return _declared(ctypes.CDLL(str(made)), functions)
-    except (OSError, subprocess.SubprocessError) as error:
+            # Where it is kept first: from some folders for temporary files nothing may be loaded.
+            return _declared(ctypes.CDLL(str(kept if os.path.exists(kept) else made)), functions)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
-        say(f"{source.name} could not be compiled by {compiler}, so PyTorch does its work: {said}")
+        say(f"{source.name} could not be compiled by {found}, so PyTorch does its work: {said}")
         return None
 
 
-def _compile(compiler: str, flags: tuple[str, ...], source: Path, made: Path) -> None:
+def _compile(compiler: list[str], flags: tuple[str, ...], source: Path, made: Path) -> None:
     try:
-        _output(compiler, *FLAGS, *flags, "-march=native", str(source), "-o", str(made))
-    except subprocess.CalledProcessError:  # some compilers for Arm know the processor by another name
-        _output(compiler, *FLAGS, *flags, "-mcpu=native", str(source), "-o", str(made))
+        _output(*compiler, *FLAGS, *flags, "-march=native", str(source), "-o", str(made))
+    except subprocess.CalledProcessError:
+        if platform.machine().lower() not in {"arm64", "aarch64"}:
+            raise
+        # Some compilers for Arm know the processor by another name.
+        _output(*compiler, *FLAGS, *flags, "-mcpu=native", str(source), "-o", str(made))
 
 
 def _keep(made: Path, kept: Path) -> None:
     part = kept.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):  # no place for it: the next process compiles again
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(made, part)
-        part.replace(kept)
+        try:
+            shutil.copyfile(made, part)
+            part.replace(kept)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _output(*command: str) -> str:
@@ -75,7 +84,7 @@ def _processor() -> str:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srrepro"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "srrepro"
 
 
 def _declared(library: ctypes.CDLL, functions: Mapping[str, Arguments]) -> ctypes.CDLL:

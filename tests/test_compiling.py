@@ -1,6 +1,7 @@
 """Functions in C: compiled once, kept, and done without where there is no compiler."""
 
 import ctypes
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from srrepro import compiling
 from srrepro.compiling import compiled
 
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or ""
 PACKAGE = Path(compiling.__file__).parent
-pytestmark = pytest.mark.skipif(compiled("data/resize", {}) is None, reason="there is no C compiler here")
+pytestmark = pytest.mark.skipif(not COMPILER, reason="there is no C compiler here")
 
 
 @pytest.fixture
@@ -80,6 +82,34 @@ def test_a_compiler_that_fails_is_named(
 
 @pytest.mark.parametrize("source", sorted(PACKAGE.rglob("*.c")), ids=lambda path: path.name)
 def test_the_source_has_no_warnings(source: Path, tmp_path: Path) -> None:
-    command = ["cc", "-Wall", "-Wextra", "-Wno-psabi", "-O1", "-fPIC", "-shared", str(source)]
+    command = [COMPILER, "-Wall", "-Wextra", "-Wno-psabi", "-O1", "-fPIC", "-shared", str(source)]
     done = subprocess.run([*command, "-o", str(tmp_path / "out.so")], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("content", [b"", b"no library"])
+def test_a_kept_file_that_is_damaged_is_made_again(
+    content: bytes,
+    anew: Callable[[], ctypes.CDLL | None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    assert anew() is not None
+    (kept,) = (tmp_path / "cache").rglob("*.so")
+    damaged = tmp_path / "elsewhere" / "srrepro" / kept.name  # a path that this process has not loaded yet
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(content)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert anew() is not None
+    assert damaged.read_bytes() == kept.read_bytes()
+
+
+def test_other_flags_make_another_file(anew: Callable[[], ctypes.CDLL | None], tmp_path: Path) -> None:
+    anew()
+    assert compiled("data/resize", {}, "-ffp-contract=off") is not None
+    assert len(list((tmp_path / "cache").rglob("*.so"))) == 2
+
+
+def test_a_compiler_may_have_options(anew: Callable[[], ctypes.CDLL | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", f"{COMPILER} -pipe")
+    assert anew() is not None

@@ -1,5 +1,7 @@
 """Photographs: read as uint8, grey (h, w) or RGB (h, w, 3), from any common file; written whole or not at all."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +21,16 @@ def read(path: Path, *, upright: bool = False) -> UInt8[ndarray, "h w *c"]:
     """An image as uint8: grey stays grey, palettes become RGB, alpha is dropped, 16 bits become 8 by rounding.
 
     Pillow reads PNG files with 16 bits a colour by their upper 8, so those may be one level lower. `upright` turns a
-    photograph as its camera says it was held, which MATLAB, and so every measurement, does not.
+    photograph as its camera says it was held, which MATLAB, and so every measurement, does not (Pillow turns TIFFs
+    of 8 bits in any case).
 
     Raises
     ------
     InputError : not an image, cut short, or of a kind with no uint8 meaning (floats).
     """
     try:
-        with Image.open(path) as image:
+        # A file of our own: of a path, Pillow maps plain TIFFs into memory, and garbles those that are to be turned.
+        with path.open("rb") as file, Image.open(file) as image:
             packing = str(image.tile[0][3]) if image.tile else ""
             image.load()
             if image.format == "TIFF" and image.mode in {"RGB", "RGBA", "RGBX"} and ";16" in packing:
@@ -57,8 +61,14 @@ def check_target(path: Path, *, force: bool) -> None:
     if not path.parent.is_dir():
         msg = f"{asked}, but there is no folder {path.parent}. Make it first."
         raise InputError(msg)
-    if path.is_dir() or (path.exists() and not force):
-        msg = f"{asked}, but there is one already. Choose another name, or give --force to replace a file."
+    if path.is_dir():
+        msg = f"{asked}, but that is a folder. Name a file."
+        raise InputError(msg)
+    if path.exists() and not force:
+        msg = f"{asked}, but there is one already. Choose another name, or give --force to replace it."
+        raise InputError(msg)
+    if not os.access(path.parent, os.W_OK):
+        msg = f"{asked}, but nothing may be written to {path.parent}. Choose another folder."
         raise InputError(msg)
 
 
@@ -69,12 +79,12 @@ def write(path: Path, pixels: UInt8[ndarray, "h w *c"]) -> None:
     ------
     InputError : it cannot be written.
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        Image.fromarray(pixels).save(part, quality=95)  # of JPEG; the other kinds are lossless
-        part.replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".srrepro-") as folder:
+            part = Path(folder) / path.name
+            Image.fromarray(pixels).save(part, quality=95, subsampling=0)  # of JPEG; the other kinds are lossless
+            part.replace(path)
     except (OSError, ValueError) as error:
-        part.unlink(missing_ok=True)
         msg = f"A picture was to be written to {path}, but could not be: {error}."
         raise InputError(msg) from error
 

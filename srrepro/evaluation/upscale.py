@@ -1,7 +1,7 @@
 """Running a network on images: luminance for measurements, colour for pictures."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,10 @@ class Upscaler:
 
     def __post_init__(self) -> None:
         if self.mode == "native" and self.precision != "float32":
-            msg = f"{self.subject.name} was to be run in mode native in {self.precision}, but that is float32 only."
+            msg = (
+                f"{self.subject.name} was to be run in mode native in {self.precision}, but that is float32 only. "
+                "Leave out the mode."
+            )
             raise InputError(msg)
         least = (4 * self._radius + 1) ** 2 * _bytes_per_pixel(self.network)
         if self._radius and self.memory < least:
@@ -83,10 +86,9 @@ class Upscaler:
         fitting = self.memory // _bytes_per_pixel(self.network)
         whole = plane.numel() <= fitting or not self._radius
         side = max(plane.shape) if whole else math.isqrt(fitting) - 2 * self._radius
-        tiles: Iterable[Tile] = list(_tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius))
-        if shown:
-            tiles = track(tiles, f"{self.subject.name}, {plane.shape[1]}×{plane.shape[0]}, tile by tile")
-        for inside, around, kept in tiles:
+        tiles = list(_tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius))
+        what = f"{self.subject.name}, {plane.shape[1]}×{plane.shape[0]}, tiles"
+        for inside, around, kept in track(tiles, what, total=len(tiles)) if shown else tiles:
             tile = plane[around].to(self.device)[None, None].to(memory_format=torch.channels_last)
             with (
                 self._convolutions(),

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from srrepro.data import images
 from srrepro.data.images import folder_images, read
 from srrepro.errors import InputError
 
@@ -194,3 +195,62 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "image.png").touch()
     with pytest.raises(InputError, match="there is no such folder"):
         folder_images(tmp_path / "image.png")
+
+
+# Pictures of one's own.
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp.png"])
+def test_upright_turns_as_the_camera_says(suffix: str, tmp_path: Path) -> None:
+    path, turned = tmp_path / f"photo{suffix}", Image.Exif()
+    turned[0x0112] = 6
+    pixels = np.zeros((20, 30), np.uint8)
+    pixels[:5] = 255
+    Image.fromarray(pixels).save(path, exif=turned)
+    assert images.read(path).shape == (20, 30)
+    upright = images.read(path, upright=True)
+    assert upright.shape == (30, 20)
+    assert upright[:, -4:].min() > 200  # what is above in the file is right to people
+    assert upright[:, :14].max() < 50
+
+
+def test_a_plain_tiff_that_is_to_be_turned_is_not_garbled(tmp_path: Path) -> None:
+    path, turned = tmp_path / "photo.tif", Image.Exif()
+    turned[0x0112] = 6
+    pixels = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)
+    Image.fromarray(pixels).save(path, exif=turned)
+    found = images.read(path)
+    assert found.shape in {(20, 30), (30, 20)}
+    assert np.array_equal(found if found.shape == (20, 30) else np.rot90(found), pixels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".TIFF"])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_what_is_written_is_read(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    images.write(tmp_path / f"out{suffix}", pixels)
+    assert np.array_equal(images.read(tmp_path / f"out{suffix}"), pixels)
+    assert [path.name for path in tmp_path.iterdir()] == [f"out{suffix}"]
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Image.Image, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        images.write(tmp_path / "out.png", np.zeros((4, 4), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("there.png", "there is one already"), ("folder.png", "that is a folder"), ("nowhere/a.png", "no folder")],
+)
+def test_where_no_picture_may_be_written(name: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "there.png").touch()
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(InputError, match=found):
+        images.check_target(tmp_path / name, force=False)
+    images.check_target(tmp_path / "there.png", force=True)
