@@ -65,7 +65,7 @@ def main(data: Path, mirror: Path | None) -> None:
     seconds, largest = [], 0.0
     for _ in range(ROUNDS):
         ours_s = plain_s = 0.0
-        for plane, scale in todo:  # in turns; nothing is kept, as nothing is when a store is built
+        for plane, scale in todo:  # in turns, image by image, as when a store is built
             begun = perf_counter()
             ours = imresize(imresize(plane, 1 / scale), scale)
             between = perf_counter()
