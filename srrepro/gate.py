@@ -28,7 +28,7 @@ from srrepro.evaluation.upscale import load
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import read
 from srrepro.suites import Train, Workshop
-from srrepro.training.loop import Diverged
+from srrepro.training.loop import Diverged, Stopped
 
 ALWAYS = ("model", "origin", "scale", "dataset")
 KEYS = (*ALWAYS, "budget", "precision")
@@ -170,6 +170,8 @@ def _demo(shop: Workshop) -> Row:
         except Diverged:
             row = dict.fromkeys(tables.COLUMNS) | {"model": DEMO, "scale": SCALE, "dataset": "demo-test"}
             row |= {"psnr_db": math.nan, "ssim": math.nan}
+        except Stopped as stopped:  # its checkpoint goes with the scratch folder: there is nothing to go on with
+            raise KeyboardInterrupt from stopped
     low, high = BAND_DB
     expected = {"expected": f"{low} to {high}", "expected_ssim": ""}
     return row | expected | {"same": low <= row["psnr_db"] <= high}

@@ -20,7 +20,7 @@ from srrepro.evaluation import weights
 from srrepro.gate import BAND_DB, DEMO, Outcome, check, report
 from srrepro.reporting import tables
 from srrepro.suites import Measure, Train, Workshop
-from srrepro.training.loop import Diverged
+from srrepro.training.loop import Diverged, Stopped
 
 CLONE = Path(__file__).parents[1]
 SETS = {
@@ -139,6 +139,17 @@ def test_a_demo_that_diverges_is_a_difference(shop: Workshop, monkeypatch: pytes
 
     monkeypatch.setattr(suites, "carry_out", diverging)
     assert [row["model"] for row in found(shop).differing] == [DEMO]
+
+
+def test_a_stopped_check_does_not_offer_to_go_on(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(job: Train, shop: Workshop) -> tuple[Path, bool]:
+        msg = "stopped after 320 backprops"
+        raise Stopped(msg)
+
+    monkeypatch.setattr(suites, "carry_out", stopped)
+    result = command(shop)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Aborted!\n")
 
 
 def test_only_the_named_sets_and_the_demo(shop: Workshop) -> None:

@@ -8,7 +8,7 @@ that is busy otherwise the time that passes scatters widely, the time that the p
 """
 
 import json
-import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +23,7 @@ from scipy.stats import mannwhitneyu
 
 from srrepro.errors import InputError
 from srrepro.progress import say
+from srrepro.reporting.git import apart, git
 
 TOLERANCE = 1.05
 """Smaller slowdowns are let pass: the layout of a process in memory alone moves a task by some percent."""
@@ -75,7 +76,7 @@ def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
     now = _git(clone, "rev-parse", "--verify", "HEAD", asked=asked, advice="Commit something first.")
     if _git(clone, "status", "--porcelain", "--untracked-files=no", asked=asked):
         say("what is not committed is not timed")
-    with _worktree(clone, before) as old, _worktree(clone, now) as new:
+    with _ended_like_interrupted(), _worktree(clone, before) as old, _worktree(clone, now) as new:
         return in_turns(lambda: _turn(old, script, models), lambda: _turn(new, script, models))
 
 
@@ -117,7 +118,7 @@ def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
     done = subprocess.run(
         [sys.executable, str(script), *models],
         cwd=worktree,
-        env=_apart() | {"PYTHONPATH": str(worktree)},
+        env=apart() | {"PYTHONPATH": str(worktree)},
         capture_output=True,
         text=True,
     )
@@ -134,6 +135,20 @@ def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
 
 
 @contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """SIGTERM means what Ctrl-C does, so that worktrees are removed before the process ends."""
+    try:
+        usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # only the main thread may listen
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+@contextmanager
 def _worktree(clone: Path, commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="srrepro-") as folder:
         worktree = Path(folder).resolve() / commit[:12]
@@ -146,18 +161,11 @@ def _worktree(clone: Path, commit: str) -> Iterator[Path]:
 
 
 def _git(folder: Path, *words: str, asked: str, advice: str = "") -> str:
-    command = ["git", "-C", str(folder), *words]
     try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=_apart())
+        return git(folder, *words)
     except OSError as error:
         msg = f"{asked}, but git could not be started ({error}). Install it."
         raise InputError(msg) from error
     except subprocess.CalledProcessError as error:
         msg = f"{asked}, but git says: {error.stderr.strip()}. {advice}".strip()
         raise InputError(msg) from error
-    return done.stdout.strip()
-
-
-def _apart() -> dict[str, str]:
-    """Without what git tells its hooks, which would send every command to one repository."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from srrepro.reporting.git import git
+
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "pillow")
 
 
@@ -34,19 +36,14 @@ def commit() -> str | None:
     """The commit of the clone that this package is run from, with `+changes` if files differ from it."""
     folder = Path(__file__).parent
     try:
-        found = _git(folder, "rev-parse", "HEAD")
-        top = Path(_git(folder, "rev-parse", "--show-toplevel"))
+        found = git(folder, "rev-parse", "HEAD")
+        top = Path(git(folder, "rev-parse", "--show-toplevel"))
         if top.resolve() != folder.parent.parent.resolve():  # installed somewhere inside another clone
             return None
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", str(folder.parent))
+        changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", str(folder.parent))
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{found}+changes" if changed else found
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -1,6 +1,8 @@
 """Two commits in turns: real slowdowns are found in noise, noise alone is none, and nothing is no answer."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 
 from srrepro import cli
 from srrepro.errors import InputError
+from srrepro.reporting import compare as module
 from srrepro.reporting.compare import FEWEST, MOST, Comparison, Timed, compare, in_turns
 
 SAME = [1.0, 2.0]
@@ -148,6 +151,15 @@ def test_what_cannot_be_compared_is_named(clone: Path, tmp_path: Path, monkeypat
         compare("quick", ["a"])
     result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--task", "train"])
     assert result.exit_code == 2
+
+
+def test_an_ended_comparison_leaves_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(module, "_turn", lambda worktree, script, models: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        compare("quick", ["a"])
+    ends(clone)
+    assert signal.getsignal(signal.SIGTERM) is usual
 
 
 @pytest.mark.skipif(not TURN.exists(), reason="bench/ is not here: no clone")
