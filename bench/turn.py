@@ -22,7 +22,7 @@ from srrepro.evaluation.weights import of_run
 from srrepro.kernels.convolution import fastest_mode
 from srrepro.training.engine import Engine, fastest_precision
 
-SECONDS, LEAST = 0.5, 2
+SECONDS, LEAST = 1.0, 2
 IMAGE = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
 
 

@@ -118,7 +118,7 @@ def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
     done = subprocess.run(
         [sys.executable, str(script), *models],
         cwd=worktree,
-        env=apart() | {"PYTHONPATH": str(worktree)},
+        env=apart() | {"PYTHONPATH": str(worktree), "OMP_WAIT_POLICY": "passive"},  # spinning passes for work
         capture_output=True,
         text=True,
     )
