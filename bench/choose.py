@@ -74,12 +74,14 @@ def of_vdsr(paper: Training) -> dict[str, Training]:
     }
 
 
-COMPARED = {"srcnn-915-quick": (3, 0.5, of_srcnn), "vdsr-t91": (None, 30_000 / 637_440, of_vdsr)}
-"""By recipe: the scale, the share of its backprops, and what is compared, by what differs from the recipe."""
+COMPARED = {"srcnn-915-quick": (3, 150_000, of_srcnn), "vdsr-t91": (None, 30_000, of_vdsr)}
+"""By recipe: the scale, the backprops of every variant, and what is compared, by what differs from the recipe."""
 
 
-def measured(recipe: Recipe, scale: int | None, budget: float, folder: DataFolder) -> dict[str, Any]:
+def measured(recipe: Recipe, scale: int | None, backprops: int, folder: DataFolder) -> dict[str, Any]:
     mode = fastest_mode("cpu", "float32")
+    assert recipe.training is not None
+    budget = backprops / recipe.training.backprops
     run = Run(recipe=recipe, scale=scale, budget=budget, mode=mode, log_points=1)
     row: dict[str, Any] = {"backprops": run.backprops}
     try:
@@ -102,11 +104,11 @@ def measured(recipe: Recipe, scale: int | None, budget: float, folder: DataFolde
 def main(name: str, table: Path, data: Path, mirror: Path | None) -> None:
     recipe = models.recipe(name)
     assert recipe.training is not None
-    scale, budget, variants = COMPARED[name]
+    scale, backprops, variants = COMPARED[name]
     rows = pd.read_csv(table).to_dict("records") if table.exists() else []
     for variant, training in variants(recipe.training).items():
         if variant not in {row["variant"] for row in rows}:
-            row = measured(replace(recipe, training=training), scale, budget, DataFolder(data, mirror))
+            row = measured(replace(recipe, training=training), scale, backprops, DataFolder(data, mirror))
             rows.append({"variant": variant} | row)
             table.parent.mkdir(parents=True, exist_ok=True)
             pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")

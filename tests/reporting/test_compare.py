@@ -16,6 +16,7 @@ from srrepro import cli
 from srrepro.errors import InputError
 from srrepro.reporting import compare as module
 from srrepro.reporting.compare import FEWEST, MOST, Comparison, Timed, compare, in_turns
+from srrepro.reporting.git import git
 
 SAME = [1.0, 2.0]
 TURN = Path(__file__).parents[2] / "bench" / "turn.py"
@@ -100,10 +101,6 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git(clone, "tag", tag)
     monkeypatch.chdir(clone)
     return clone
-
-
-def git(clone: Path, *words: str) -> str:
-    return subprocess.run(["git", "-C", str(clone), *words], check=True, capture_output=True, text=True).stdout
 
 
 def ends(clone: Path) -> None:
