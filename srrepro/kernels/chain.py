@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from srrepro.kernels.convolution import C, in_tiles, known, transformed_for_tiles
+from srrepro.kernels.convolution import POINTS, C, in_tiles, known, transformed_for_tiles
 from srrepro.models.recipe import rectified
 
 IMAGES = 16
@@ -159,7 +159,7 @@ class Weights:
 
     def fill(self, c_layer: _Layer) -> tuple[Tensor, Tensor]:
         """Describe the layer to the C functions; the gradients that they will add to, zero so far."""
-        gradient = torch.zeros(36 if self.tiled else self.kernel**2, self.inputs, self.filters)
+        gradient = torch.zeros(POINTS if self.tiled else self.kernel**2, self.inputs, self.filters)
         by_bias = torch.zeros(self.filters)
         c_layer.kernel, c_layer.planes, c_layer.filters = self.kernel, self.inputs, self.filters
         c_layer.padding, c_layer.rectify = self.layer.padding, self.layer.rectify

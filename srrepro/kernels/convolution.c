@@ -2,8 +2,8 @@
  * lines: the two algorithms share the matrix product, and a network uses both.)
  *
  * Everything is one product of small matrices, held in registers (`multiply`), and two ways to walk through memory:
- * `convolve` does as the definition says, without padding; `winograd` takes 36 products for 4x4 outputs of a 3x3 kernel,
- * where the definition takes 144, and for 2x2 outputs of a 5x5 kernel instead of 100 (Lavin and Gray, "Fast Algorithms
+ * `convolve` does as the definition says, without padding; `winograd` takes 64 products for 6x6 outputs of a 3x3 kernel,
+ * where the definition takes 324, and for 4x4 outputs of a 5x5 kernel instead of 400 (Lavin and Gray, "Fast Algorithms
  * for Convolutional Neural Networks", arXiv 1509.09308). Each has its gradient by the weights; the gradient by the input
  * is a convolution too, with the filters turned. Last, `chain_forward` and `chain_back` take a whole network through
  * image by image, so that what one layer leaves is still in the cache when the next one takes it.
@@ -174,85 +174,69 @@ void rectify_back(const float *gradient, const float *out, long pixels, long fil
     }
 }
 
-/* ---- Winograd's F(4x4, 3x3) and F(2x2, 5x5): tiles of 6x6 pixels in both, evaluated at 0, 1, -1, 2, -2, infinity ---- */
+/* ---- Winograd's F(6x6, 3x3) and F(4x4, 5x5): tiles of 8x8 pixels, at 0, 1, -1, 2, -2, 1/2, -1/2 and infinity ---- */
 
-#define REACH 6
-#define POINTS 36
-#define TILES 24 /* at a time, so that what they take stays in the second-level cache */
+#define REACH 8
+#define POINTS 64
+#define TILES 25 /* at most at a time, so that what they take stays in the second-level cache */
 #define TILE(kernel) (REACH + 1 - (kernel))
 
-/* B^T of that paper: 6 pixels to 6 points */
+/* B^T of that paper, for these points: 8 pixels to 8 points */
 static inline void input_transform(const vec d[REACH], vec t[REACH]) {
-    t[0] = 4 * d[0] - 5 * d[2] + d[4];
-    t[1] = d[3] + d[4] - 4 * (d[1] + d[2]);
-    t[2] = d[4] - d[3] + 4 * (d[1] - d[2]);
-    t[3] = d[4] - d[2] + 2 * (d[3] - d[1]);
-    t[4] = d[4] - d[2] - 2 * (d[3] - d[1]);
-    t[5] = 4 * d[1] - 5 * d[3] + d[5];
+    const vec a = d[2] + d[6] - 4.25f * d[4], b = d[1] + d[5] - 4.25f * d[3];
+    const vec c = d[6] + 0.25f * d[2] - 1.25f * d[4], e = 0.5f * d[1] - 2.5f * d[3] + 2 * d[5];
+    const vec f = d[6] + 4 * d[2] - 5 * d[4], g = 2 * d[1] - 2.5f * d[3] + 0.5f * d[5];
+    t[0] = d[0] - d[6] + 5.25f * (d[4] - d[2]);
+    t[1] = a + b;
+    t[2] = a - b;
+    t[3] = c + e;
+    t[4] = c - e;
+    t[5] = f + g;
+    t[6] = f - g;
+    t[7] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
 }
 
-/* A^T: 6 points to 4 or 2 outputs; and A, which its gradient needs */
-static inline void output_transform_3(const vec m[REACH], vec y[4]) {
-    const vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
-    y[0] = m[0] + a + c;
-    y[1] = b + 2 * d;
-    y[2] = a + 4 * c;
-    y[3] = b + 8 * d + m[5];
-}
-static inline void output_transform_5(const vec m[REACH], vec y[2]) {
-    y[0] = m[0] + m[1] + m[2] + m[3] + m[4];
-    y[1] = m[1] - m[2] + 2 * (m[3] - m[4]) + m[5];
-}
-static inline void output_transposed_3(const vec y[4], vec m[REACH]) {
-    const vec a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4 * y[2], d = 2 * y[1] + 8 * y[3];
+/* A: the values at the points of a polynomial of `count` coefficients */
+static inline __attribute__((always_inline)) void evaluate(const vec *y, int count, vec m[REACH]) {
+    static const float at[3] = {1, 2, 0.5f};
     m[0] = y[0];
-    m[1] = a + b;
-    m[2] = a - b;
-    m[3] = c + d;
-    m[4] = c - d;
-    m[5] = y[3];
-}
-static inline void output_transposed_5(const vec y[2], vec m[REACH]) {
-    m[0] = y[0];
-    m[1] = y[0] + y[1];
-    m[2] = y[0] - y[1];
-    m[3] = y[0] + 2 * y[1];
-    m[4] = y[0] - 2 * y[1];
-    m[5] = y[1];
+    _Pragma("GCC unroll 3") for (int p = 0; p < 3; p++) {
+        vec even = y[0], odd = at[p] * y[1];
+        float power = at[p];
+        _Pragma("GCC unroll 6") for (int i = 2; i < count; i++) {
+            power *= at[p];
+            if (i % 2) odd += power * y[i];
+            else even += power * y[i];
+        }
+        m[2 * p + 1] = even + odd;
+        m[2 * p + 2] = even - odd;
+    }
+    m[REACH - 1] = y[count - 1];
 }
 
-/* G: 3 or 5 weights to 6 points; and G^T, for the gradient */
-static inline void filter_transform_3(const vec g[3], vec u[REACH]) {
-    const vec a = g[0] + g[2], b = g[0] + 4 * g[2];
-    u[0] = g[0] / 4;
-    u[1] = (a + g[1]) / -6;
-    u[2] = (a - g[1]) / -6;
-    u[3] = (b + 2 * g[1]) / 24;
-    u[4] = (b - 2 * g[1]) / 24;
-    u[5] = g[2];
+/* A^T: from the points to `count` outputs */
+static inline __attribute__((always_inline)) void interpolate(const vec m[REACH], int count, vec *y) {
+    const vec even[3] = {m[1] + m[2], m[3] + m[4], m[5] + m[6]}, odd[3] = {m[1] - m[2], m[3] - m[4], m[5] - m[6]};
+    float two = 1, half = 1;
+    _Pragma("GCC unroll 6") for (int i = 0; i < count; i++) {
+        const vec *side = i % 2 ? odd : even;
+        y[i] = side[0] + two * side[1] + half * side[2];
+        two *= 2, half /= 2;
+    }
+    y[0] += m[0];
+    y[count - 1] += m[REACH - 1];
 }
-static inline void filter_transform_5(const vec g[5], vec u[REACH]) {
-    const vec a = g[0] + g[2] + g[4], b = g[1] + g[3], c = g[0] + 4 * g[2] + 16 * g[4], d = 2 * g[1] + 8 * g[3];
-    u[0] = g[0] / 4;
-    u[1] = (a + b) / -6;
-    u[2] = (a - b) / -6;
-    u[3] = (c + d) / 24;
-    u[4] = (c - d) / 24;
-    u[5] = g[4];
+
+/* G is A with rows scaled, which makes up for B; G^T, for the gradient, alike. */
+static const float SCALES[REACH] = {1, -2.f / 9, -2.f / 9, 1.f / 90, 1.f / 90, 32.f / 45, 32.f / 45, 1};
+static inline __attribute__((always_inline)) void filter_evaluate(const vec *g, int count, vec u[REACH]) {
+    evaluate(g, count, u);
+    _Pragma("GCC unroll 8") for (int p = 0; p < REACH; p++) u[p] *= SCALES[p];
 }
-static inline void filter_transposed_3(const vec u[REACH], vec g[3]) {
-    const vec a = u[1] + u[2], b = u[1] - u[2], c = u[3] + u[4], d = u[3] - u[4];
-    g[0] = u[0] / 4 - a / 6 + c / 24;
-    g[1] = d / 12 - b / 6;
-    g[2] = u[5] - a / 6 + c / 6;
-}
-static inline void filter_transposed_5(const vec u[REACH], vec g[5]) {
-    const vec a = u[1] + u[2], b = u[1] - u[2], c = u[3] + u[4], d = u[3] - u[4];
-    g[0] = u[0] / 4 - a / 6 + c / 24;
-    g[1] = d / 12 - b / 6;
-    g[2] = c / 6 - a / 6;
-    g[3] = d / 3 - b / 6;
-    g[4] = u[5] - a / 6 + 2 * c / 3;
+static inline __attribute__((always_inline)) void filter_interpolate(const vec u[REACH], int count, vec *g) {
+    vec scaled[REACH];
+    _Pragma("GCC unroll 8") for (int p = 0; p < REACH; p++) scaled[p] = SCALES[p] * u[p];
+    interpolate(scaled, count, g);
 }
 
 /* to = T from T^T, where T is a transform from N to M values, for every channel of a tile. */
@@ -261,32 +245,40 @@ static inline void filter_transposed_5(const vec u[REACH], vec g[5]) {
                      long channels) {                                                                                  \
         for (long c = 0; c < channels; c += LANES) {                                                                   \
             vec half[N][M];                                                                                            \
-            _Pragma("GCC unroll 6") for (int j = 0; j < N; j++) {                                                      \
+            _Pragma("GCC unroll 8") for (int j = 0; j < N; j++) {                                                      \
                 vec values[N];                                                                                         \
-                _Pragma("GCC unroll 6") for (int i = 0; i < N; i++)                                                    \
+                _Pragma("GCC unroll 8") for (int i = 0; i < N; i++)                                                    \
                     values[i] = LOAD(from + i * row + j * column + c);                                                 \
                 TRANSFORM(values, half[j]);                                                                            \
             }                                                                                                          \
-            _Pragma("GCC unroll 6") for (int i = 0; i < M; i++) {                                                      \
+            _Pragma("GCC unroll 8") for (int i = 0; i < M; i++) {                                                      \
                 vec values[N], result[M];                                                                              \
-                _Pragma("GCC unroll 6") for (int j = 0; j < N; j++) values[j] = half[j][i];                            \
+                _Pragma("GCC unroll 8") for (int j = 0; j < N; j++) values[j] = half[j][i];                            \
                 TRANSFORM(values, result);                                                                             \
-                _Pragma("GCC unroll 6") for (int j = 0; j < M; j++)                                                    \
+                _Pragma("GCC unroll 8") for (int j = 0; j < M; j++)                                                    \
                     STORE(to + i * to_row + j * to_column + c, result[j]);                                             \
             }                                                                                                          \
         }                                                                                                              \
     }
-TRANSFORM_TILE(transform_input, input_transform, 6, 6)
-TRANSFORM_TILE(transform_output_3, output_transform_3, 6, 4)
-TRANSFORM_TILE(transform_output_5, output_transform_5, 6, 2)
-TRANSFORM_TILE(transpose_output_3, output_transposed_3, 4, 6)
-TRANSFORM_TILE(transpose_output_5, output_transposed_5, 2, 6)
-TRANSFORM_TILE(transform_filters_3, filter_transform_3, 3, 6)
-TRANSFORM_TILE(transform_filters_5, filter_transform_5, 5, 6)
-TRANSFORM_TILE(transpose_filters_3, filter_transposed_3, 6, 3)
-TRANSFORM_TILE(transpose_filters_5, filter_transposed_5, 6, 5)
+#define INTERPOLATE_6(m, y) interpolate(m, 6, y)
+#define INTERPOLATE_4(m, y) interpolate(m, 4, y)
+#define EVALUATE_6(y, m) evaluate(y, 6, m)
+#define EVALUATE_4(y, m) evaluate(y, 4, m)
+#define FILTER_EVALUATE_3(g, u) filter_evaluate(g, 3, u)
+#define FILTER_EVALUATE_5(g, u) filter_evaluate(g, 5, u)
+#define FILTER_INTERPOLATE_3(u, g) filter_interpolate(u, 3, g)
+#define FILTER_INTERPOLATE_5(u, g) filter_interpolate(u, 5, g)
+TRANSFORM_TILE(transform_input, input_transform, 8, 8)
+TRANSFORM_TILE(transform_output_3, INTERPOLATE_6, 8, 6)
+TRANSFORM_TILE(transform_output_5, INTERPOLATE_4, 8, 4)
+TRANSFORM_TILE(transpose_output_3, EVALUATE_6, 6, 8)
+TRANSFORM_TILE(transpose_output_5, EVALUATE_4, 4, 8)
+TRANSFORM_TILE(transform_filters_3, FILTER_EVALUATE_3, 3, 8)
+TRANSFORM_TILE(transform_filters_5, FILTER_EVALUATE_5, 5, 8)
+TRANSFORM_TILE(transpose_filters_3, FILTER_INTERPOLATE_3, 8, 3)
+TRANSFORM_TILE(transpose_filters_5, FILTER_INTERPOLATE_5, 8, 5)
 
-/* filters [kernel][kernel][count] to [36][count], and back for gradients; count is planes times filters */
+/* filters [kernel][kernel][count] to [64][count], and back for gradients; count is planes times filters */
 void winograd_filters(const float *weights, long kernel, long count, float *transformed) {
     (kernel == 3 ? transform_filters_3 : transform_filters_5)(weights, kernel * count, count, transformed,
                                                               REACH * count, count, count);
@@ -326,8 +318,9 @@ void winograd(const float *in, long begin, long end, long height, long width, lo
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
     const walk g = {1, planes, 0, 1, planes, 0, filters, 0, filters};
     static const float none[MOST_PLANES];
-    for (long first = begin; first < end; first += TILES) {
-        const long here = smaller(TILES, end - first);
+    const long parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
+    for (long part = 0, first = begin, here; part < parts; part++, first += here) {
+        here = (end - first + parts - part - 1) / (parts - part);
         for (long t = 0; t < here; t++) {
             const long image = (first + t) / (down * across), place = (first + t) % (down * across);
             long row;
@@ -362,8 +355,9 @@ void winograd_weights(const float *in, long begin, long end, long height, long w
     const long side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
     const long from = TILES * planes + 16, to = TILES * filters + 16;
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
-    for (long first = begin; first < end; first += TILES) {
-        const long here = smaller(TILES, end - first);
+    const long parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
+    for (long part = 0, first = begin, here; part < parts; part++, first += here) {
+        here = (end - first + parts - part - 1) / (parts - part);
         for (long t = 0; t < here; t++) {
             const long image = (first + t) / (down * across), place = (first + t) % (down * across);
             const long y = place / across * side, x = place % across * side;

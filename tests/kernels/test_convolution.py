@@ -159,3 +159,49 @@ def test_the_fastest_mode() -> None:
 def test_without_a_compiler_pytorch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "library", lambda: None)
     assert fastest_mode("cpu") == "eager"
+
+
+class Skips(nn.Module):
+    """Holds on to what its layers make: sums, a slice, and the layer before last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(16, 16, 3, padding=1) for _ in range(6))
+
+    def forward(self, planes: Tensor) -> Tensor:
+        made = [planes]
+        for layer in self.layers:
+            made.append(rectified(layer, made[-1] + made[-2][:, :, :1] if len(made) > 1 else made[-1]))
+        return torch.cat(made[1:]) + made[3]
+
+
+def test_planes_that_are_still_wanted_are_not_written_over() -> None:
+    torch.manual_seed(0)
+    network, planes = Skips(), torch.randn(1, 16, 20, 30)
+    with torch.inference_mode():
+        expected = network(planes)
+        with Native(threads=2) as native:
+            first = network(planes)
+            again = network(planes)
+    assert worst(first, expected) < 1e-5
+    assert torch.equal(first, again)
+    assert len(native.rooms) > 2
+
+
+def test_planes_that_nobody_wants_make_room() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(16, 16, 3, padding=1), *(nn.Conv2d(16, 32, 3), nn.Conv2d(32, 16, 3)) * 3]
+    planes = torch.randn(1, 16, 20, 30)
+    with torch.inference_mode():
+        expected = nn.Sequential(*layers)(planes)
+        with Native(threads=1) as native:
+            found = nn.Sequential(*layers)(planes)
+    assert worst(found, expected) < 1e-5
+    assert len(native.rooms) == 2
+
+
+def test_what_is_trained_keeps_its_planes() -> None:
+    layers = nn.Sequential(*(nn.Conv2d(16, 16, 3) for _ in range(4)))
+    with Native(threads=1) as native:
+        layers(torch.randn(1, 16, 20, 30))
+    assert native.rooms == []
