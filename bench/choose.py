@@ -19,7 +19,17 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.kernels.convolution import fastest_mode
-from srrepro.models.recipe import SOAP, Cosine, GaussianInit, LayerRates, NoAugmentation, Recipe, Training, TurnAndFlip
+from srrepro.models.recipe import (
+    SOAP,
+    Cosine,
+    GaussianInit,
+    LayerRates,
+    Muon,
+    NoAugmentation,
+    Recipe,
+    Training,
+    TurnAndFlip,
+)
 from srrepro.reporting.provenance import machine
 from srrepro.training.loop import Diverged, Run, train
 
@@ -63,11 +73,16 @@ def of_vdsr(paper: Training) -> dict[str, Training]:
     other = replace(paper, clip=None, augmentation=TurnAndFlip(), batch=16)
     soap = replace(other, optimiser=SOAP(momentum=0.95, memory=0.99, refresh=10))
     adam = replace(other, optimiser=ADAM)
+    muon = replace(other, optimiser=Muon(momentum=0.95, memory=0.99))
     return {
         "SOAP, peak 1e-3": replace(soap, schedule=Cosine(peak=1e-3, warmup=0.02)),
         "SOAP, peak 3e-4": replace(soap, schedule=Cosine(peak=3e-4, warmup=0.02)),
         "Adam, peak 5e-4": replace(adam, schedule=Cosine(peak=5e-4, warmup=0.02)),
         "SOAP, peak 1e-4": replace(soap, schedule=Cosine(peak=1e-4, warmup=0.02)),
+        "Muon, peak 1e-3": replace(muon, schedule=Cosine(peak=1e-3, warmup=0.02)),
+        "Muon, peak 5e-4": replace(muon, schedule=Cosine(peak=5e-4, warmup=0.02)),
+        "Muon, peak 1e-3, batch 32": replace(muon, schedule=Cosine(peak=1e-3, warmup=0.02), batch=32),
+        "Muon, peak 2e-3, batch 64": replace(muon, schedule=Cosine(peak=2e-3, warmup=0.02), batch=64),
         "Adam, peak 2e-4": replace(adam, schedule=Cosine(peak=2e-4, warmup=0.02)),
         "Adam, peak 5e-4, batch 64": replace(adam, schedule=Cosine(peak=5e-4, warmup=0.02), batch=64),
         "the recipe": paper,

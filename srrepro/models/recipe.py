@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.overrides import handle_torch_function, has_torch_function
 
+from srrepro.models import _muon
 from srrepro.models._soap import Soap
 
 
@@ -180,6 +181,17 @@ class SOAP:
         return Soap(groups, momentum=self.momentum, memory=self.memory, refresh=self.refresh)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Muon:
+    """Momentum made orthogonal, layer by layer; `memory` is for Adam, which moves single filters and biases."""
+
+    momentum: float
+    memory: float
+
+    def __call__(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        return _muon.Muon(groups, momentum=self.momentum, memory=self.memory)
+
+
 @dataclass(frozen=True)
 class FixedOrder:
     """One shuffle for the whole run: every epoch visits the same batches in the same order."""
@@ -242,7 +254,7 @@ class Training:
     patches: Patches
     init: OwnInit | GaussianInit | HeInit
     loss: EuclideanLoss | MeanSquaredError
-    optimiser: SGD | SOAP
+    optimiser: SGD | SOAP | Muon
     schedule: Constant | Steps | Cosine
     rates: LayerRates | OneRate
     order: FixedOrder | NewOrder
