@@ -33,7 +33,7 @@ from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import Recipe
 from srrepro.progress import say
 from srrepro.reporting.provenance import machine
-from srrepro.training.engine import Engine, Precision, fastest_precision, precisions
+from srrepro.training.engine import Engine, Precision, multiplies_bfloat16, precisions
 from srrepro.training.feed import Feed
 from srrepro.training.loop import Run
 
@@ -184,7 +184,7 @@ def record(rows: list[Speed], path: Path) -> pd.DataFrame:
 def _modes(run: Run) -> Iterator[Run]:
     """Everything that may be fastest here; bfloat16 only where it is made for."""
     for precision in precisions(run.device):
-        if precision == "bfloat16" and fastest_precision(run.device) != precision:
+        if precision == "bfloat16" and not multiplies_bfloat16(run.device):
             continue
         for mode in get_args(Mode):
             if mode == "native" and fastest_mode(run.device, precision) != mode:

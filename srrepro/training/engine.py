@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srrepro.kernels.chain import IMAGES, Chain
-from srrepro.kernels.convolution import Mode, Native
+from srrepro.kernels.convolution import Mode, Native, fastest_mode
 from srrepro.models.recipe import Training
 
 Precision = Literal["float32", "bfloat16", "tf32"]
@@ -24,10 +24,21 @@ LEAST_SHARE = 4_000_000_000
 
 
 def fastest_precision(device: str) -> Precision:
-    """bfloat16 where the processor multiplies it in hardware; elsewhere it is several times slower than float32."""
+    """bfloat16 on GPUs and processors with matrix units for it; float32 where native convolutions are faster than that.
+
+    Without a C compiler, bfloat16 wherever it is multiplied in hardware.
+    """
+    if not multiplies_bfloat16(device):
+        return "float32"
+    native = fastest_mode(device) == "native"
+    return "float32" if native and "amx_bf16" not in _flags() else "bfloat16"
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """In hardware; elsewhere bfloat16 is several times slower than float32."""
     if device == "cpu":
-        return "bfloat16" if _flags() & {"amx_bf16", "avx512_bf16"} else "float32"
-    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        return bool(_flags() & {"amx_bf16", "avx512_bf16"})
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def precisions(device: str) -> tuple[Precision, ...]:

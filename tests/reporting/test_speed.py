@@ -135,8 +135,10 @@ PLAIN = Path(__file__).parents[2] / "bench" / "plain.py"
 
 
 @pytest.mark.skipif(not PLAIN.exists(), reason="bench/ is not here: no clone")
-def test_every_contender_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plain loop and the engine's modes, on the demo's patches."""
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_every_contender_trains(bfloat16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain loop and the engine's modes, on the demo's patches; bfloat16 where it is multiplied in hardware."""
+    monkeypatch.setattr(speed, "multiplies_bfloat16", lambda device: bfloat16)
     monkeypatch.chdir(PLAIN.parents[1])
     plain_loop = speed._plain_loop()
     monkeypatch.setitem(plain_loop.__init__.__globals__, "WORKERS", 0)  # in this process: no fork among threads
@@ -144,6 +146,8 @@ def test_every_contender_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
     rows = training_speed("srcnn-915-demo", DataFolder(tmp_path, None), "cpu")
-    assert [row.mode for row in rows] == ["plain", *(["native"] if fastest_mode("cpu") == "native" else []), "eager"]
+    native = [("float32", "native")] if fastest_mode("cpu") == "native" else []
+    expected = [("float32", "plain"), *native, ("float32", "eager"), *([("bfloat16", "eager")] if bfloat16 else [])]
+    assert [(row.precision, row.mode) for row in rows] == expected
     assert all(row.samples_per_s > 0 and 0 < row.peak_share < 1 for row in rows)
     assert {(row.batch, row.height, row.layout) for row in rows[1:]} == {(rows[0].batch, rows[0].height, "nhwc")}

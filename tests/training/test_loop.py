@@ -749,14 +749,21 @@ def test_only_batches_of_much_work_are_shared(
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("avx2 amx_bf16", "bfloat16"), ("avx512_bf16 sse", "bfloat16"), ("avx512f amx_int8", "float32")],
-    ids=["matrix unit", "vector unit", "neither"],
+    ("flags", "mode", "expected"),
+    [
+        ("avx2 amx_bf16", "native", "bfloat16"),
+        ("avx512_bf16 sse", "native", "float32"),
+        ("avx512_bf16 sse", "eager", "bfloat16"),
+        ("avx512f amx_int8", "native", "float32"),
+        ("avx512f amx_int8", "eager", "float32"),
+    ],
+    ids=["matrix unit", "vector unit", "vector unit without a compiler", "neither", "nothing"],
 )
 def test_the_fastest_precision_is_the_processors(
-    flags: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flags: str, mode: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(engine, "fastest_mode", lambda device: mode)
     assert fastest_precision("cpu") == "float32"  # no such file: no Linux
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n", encoding="utf-8")
     assert fastest_precision("cpu") == expected
