@@ -38,7 +38,7 @@ def multiplies_bfloat16(device: str) -> bool:
     """In hardware; elsewhere bfloat16 is several times slower than float32."""
     if device == "cpu":
         return bool(_flags() & {"amx_bf16", "avx512_bf16"})
-    return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def precisions(device: str) -> tuple[Precision, ...]:
