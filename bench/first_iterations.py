@@ -1,4 +1,4 @@
-"""How a recipe begins: its first iterations, at the rates that its whole run would have, measured twenty times.
+"""How a recipe begins: its first iterations, at the rates that its whole run would have, measured several times.
 
     python bench/first_iterations.py vdsr-notes --iterations 1500 --set Set5 results/choices/vdsr-notes.csv
 
@@ -51,15 +51,24 @@ def beginning(recipe: Recipe, iterations: int, watched: str) -> Recipe:
 @click.argument("name", metavar="RECIPE")
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--iterations", type=click.IntRange(min=1), default=1500, show_default=True)
+@click.option("--points", type=click.IntRange(min=1), default=20, show_default=True, help="How often it is measured.")
 @click.option("--set", "watched", default="Set5", show_default=True)
 @click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
 @click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
 def main(
-    name: str, table: Path, iterations: int, watched: str, precision: Precision, data: Path, mirror: Path | None
+    name: str,
+    table: Path,
+    iterations: int,
+    points: int,
+    watched: str,
+    precision: Precision,
+    data: Path,
+    mirror: Path | None,
 ) -> None:
     mode = fastest_mode("cpu", precision)
-    run = Run(recipe=beginning(models.recipe(name), iterations, watched), precision=precision, mode=mode)
+    begun = beginning(models.recipe(name), iterations, watched)
+    run = Run(recipe=begun, precision=precision, mode=mode, log_points=points)
     folder = DataFolder(data, mirror)
     prepare_training(folder, run.shape)
     workplace = Path("results/.running") / f"first-{iterations}-{run.name(folder)}"

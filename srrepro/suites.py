@@ -90,6 +90,7 @@ def _t91() -> Iterator[Job]:
         yield Train(name="srcnn-915-quick", scale=3, seed=seed)
     yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
     yield Train(name="vdsr-t91")
+    yield Train(name="vdsr-t91-muon")
 
 
 def _demo() -> Iterator[Job]:
