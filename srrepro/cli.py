@@ -102,7 +102,7 @@ def _hardware(function: F) -> F:
         default="auto",
         show_default=True,
         callback=lambda _context, _option, value: None if value == "auto" else value,
-        help="Of training steps: auto is what is fastest here, bfloat16 on GPUs and float32 on most processors. "
+        help="Of training steps: auto is bfloat16 on GPUs and processors with matrix units, else float32. "
         "Measurements are float32.",
     )(function)
     on_gpus = "; graph, compiled: training steps on a GPU"

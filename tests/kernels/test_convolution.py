@@ -71,7 +71,7 @@ def test_values_and_gradients(shape: tuple[int, ...], rectify: bool) -> None:
     layer_exact = nn.Conv2d(inputs, filters, kernel, padding=padding).double()
     layer_exact.load_state_dict(layer.state_dict())
     exact = layer_exact(exact_planes)
-    assert worst(out, exact.clamp(min=0) if rectify else exact) < 1e-5
+    assert worst(out, exact.clamp(min=0) if rectify else exact) < 3e-5
 
     # Where rounding could decide which side of the rectifier a value is on, the gradient is left out of account.
     gradient = torch.randn_like(exact) * (exact.abs() > 1e-4)
@@ -183,21 +183,32 @@ def test_planes_that_are_still_wanted_are_not_written_over() -> None:
         with Native(threads=2) as native:
             first = network(planes)
             again = network(planes)
-    assert worst(first, expected) < 1e-5
+    assert worst(first, expected) < 3e-5
     assert torch.equal(first, again)
     assert len(native.rooms) > 2
 
 
 def test_planes_that_nobody_wants_make_room() -> None:
     torch.manual_seed(0)
-    layers = [nn.Conv2d(16, 16, 3, padding=1), *(nn.Conv2d(16, 32, 3), nn.Conv2d(32, 16, 3)) * 3]
+    layers = [nn.Conv2d(16, 16, 3), *(nn.Conv2d(16, 32, 3), nn.Conv2d(32, 16, 3)) * 3, nn.Conv2d(16, 64, 3, padding=2)]
     planes = torch.randn(1, 16, 20, 30)
     with torch.inference_mode():
         expected = nn.Sequential(*layers)(planes)
         with Native(threads=1) as native:
             found = nn.Sequential(*layers)(planes)
-    assert worst(found, expected) < 1e-5
+    assert worst(found, expected) < 3e-5
     assert len(native.rooms) == 2
+
+
+def test_results_may_be_changed_in_place_while_training() -> None:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(16, 16, 3), nn.ReLU(inplace=True), nn.Conv2d(16, 16, 3))
+    planes = torch.randn(2, 16, 9, 9)
+    expected = torch.autograd.grad(layers(planes).square().sum(), list(layers.parameters()))
+    with Native(threads=1):
+        found = torch.autograd.grad(layers(planes).square().sum(), list(layers.parameters()))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert worst(ours, theirs) < 3e-5
 
 
 def test_what_is_trained_keeps_its_planes() -> None:

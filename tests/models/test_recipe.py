@@ -17,6 +17,7 @@ from srrepro.models.recipe import (
     FixedOrder,
     GaussianInit,
     LayerRates,
+    Muon,
     NewOrder,
     OneRate,
     OwnInit,
@@ -114,6 +115,8 @@ def test_optimisers_take_their_numbers_from_the_recipe() -> None:
     assert (sgd["momentum"], sgd["weight_decay"], sgd["nesterov"], sgd["dampening"]) == (0.8, 1e-3, False, 0)
     soap = SOAP(momentum=0.9, memory=0.98, refresh=7)(OneRate()(network_955())).param_groups[0]
     assert (soap["momentum"], soap["memory"], soap["refresh"]) == (0.9, 0.98, 7)
+    muon = Muon(momentum=0.9, memory=0.98)(OneRate()(network_955())).param_groups[0]
+    assert (muon["momentum"], muon["memory"]) == (0.9, 0.98)
 
 
 def test_constant_stays() -> None:

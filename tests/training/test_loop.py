@@ -71,22 +71,21 @@ def with_training(recipe: Recipe, **changes: Any) -> Recipe:
     return replace(recipe, training=replace(recipe.training, **changes))
 
 
-def tiny_vdsr() -> Recipe:
-    """Every decision of `vdsr-t91` but for the sizes: four layers, two scales in every batch."""
-    recipe = tiny("vdsr-t91")
+def tiny_vdsr(base: str) -> Recipe:
+    """Every decision of the recipe but for the sizes: four layers, two scales in every batch."""
+    recipe = tiny(base)
     return with_training(
         replace(recipe, network=VeryDeep(depth=4, filters=5)),
         patches=Patches(patch=11, stride=11, label=11),
         scales=(2, 3),
-        clip=ClipByRate(theta=1e-3),
     )
 
 
 SOAP_RECIPE = tiny("srcnn-915-demo")
 SGD_RECIPE = tiny("srcnn-915")
-VDSR_RECIPE = tiny_vdsr()
+VDSR_RECIPE = with_training(tiny_vdsr("vdsr-t91"), clip=ClipByRate(theta=1e-3))
 SOAP_RUN, SGD_RUN = (Run(recipe=recipe, scale=3, log_points=LOG_POINTS) for recipe in (SOAP_RECIPE, SGD_RECIPE))
-VDSR_RUN = Run(recipe=VDSR_RECIPE, log_points=LOG_POINTS)
+VDSR_RUN, MUON_RUN = (Run(recipe=r, log_points=LOG_POINTS) for r in (VDSR_RECIPE, tiny_vdsr("vdsr-t91-muon")))
 # As many filters as the convolutions in C are made for.
 NATIVE_RECIPE = replace(VDSR_RECIPE, name="vdsr-t91-native", network=VeryDeep(depth=4, filters=16))
 NATIVE_RUN = Run(recipe=NATIVE_RECIPE, mode=fastest_mode("cpu"), log_points=LOG_POINTS)
@@ -356,7 +355,9 @@ def stop_by(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("run", [SOAP_RUN, SGD_RUN, VDSR_RUN, NATIVE_RUN], ids=["soap", "sgd", "vdsr", "native"])
+@pytest.mark.parametrize(
+    "run", [SOAP_RUN, SGD_RUN, VDSR_RUN, MUON_RUN, NATIVE_RUN], ids=["soap", "sgd", "vdsr", "muon", "native"]
+)
 @pytest.mark.parametrize(
     "step", [7, 10, 18], ids=["between log points", "where epoch and bases change", "at a log point"]
 )
