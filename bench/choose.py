@@ -3,14 +3,15 @@
     python bench/choose.py srcnn-915-quick --data datasets results/choices/srcnn-915-quick.csv
 
 Every variant trains with seed 0 for a share of the recipe's backprops, over which its schedule runs down. Rows are
-written as they come; variants that the file holds already are skipped. Docs: docs/srcnn-quick.md, docs/vdsr-t91.md.
+written as they come; variants that the file holds already in this precision are skipped. Docs: docs/srcnn-quick.md,
+docs/vdsr-t91.md.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pandas as pd
@@ -31,6 +32,7 @@ from srrepro.models.recipe import (
     TurnAndFlip,
 )
 from srrepro.reporting.provenance import machine
+from srrepro.training.engine import Precision
 from srrepro.training.loop import Diverged, Run, train
 
 SLOW_LAST = LayerRates(weights=(1, 1, 0.1), biases=(1, 1, 1))
@@ -93,12 +95,14 @@ COMPARED = {"srcnn-915-quick": (3, 150_000, of_srcnn), "vdsr-t91": (None, 30_000
 """By recipe: the scale, the backprops of every variant, and what is compared, by what differs from the recipe."""
 
 
-def measured(recipe: Recipe, scale: int | None, backprops: int, folder: DataFolder) -> dict[str, Any]:
-    mode = fastest_mode("cpu", "float32")
+def measured(
+    recipe: Recipe, scale: int | None, backprops: int, precision: Precision, folder: DataFolder
+) -> dict[str, Any]:
+    mode = fastest_mode("cpu", precision)
     assert recipe.training is not None
     budget = backprops / recipe.training.backprops
-    run = Run(recipe=recipe, scale=scale, budget=budget, mode=mode, log_points=1)
-    row: dict[str, Any] = {"backprops": run.backprops}
+    run = Run(recipe=recipe, scale=scale, budget=budget, precision=precision, mode=mode, log_points=1)
+    row: dict[str, Any] = {"backprops": run.backprops, "precision": precision}
     try:
         with TemporaryDirectory() as workplace:
             _, state = train(run, folder, Path(workplace))
@@ -114,16 +118,22 @@ def measured(recipe: Recipe, scale: int | None, backprops: int, folder: DataFold
 @click.command()
 @click.argument("name", metavar="RECIPE", type=click.Choice(list(COMPARED)))
 @click.argument("table", type=click.Path(path_type=Path))
+@click.option("--variant", "wanted", multiple=True, help="May be repeated; all of them otherwise.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
 @click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
-def main(name: str, table: Path, data: Path, mirror: Path | None) -> None:
+def main(
+    name: str, table: Path, wanted: tuple[str, ...], precision: Precision, data: Path, mirror: Path | None
+) -> None:
     recipe = models.recipe(name)
     assert recipe.training is not None
     scale, backprops, variants = COMPARED[name]
     rows = pd.read_csv(table).to_dict("records") if table.exists() else []
     for variant, training in variants(recipe.training).items():
-        if variant not in {row["variant"] for row in rows}:
-            row = measured(replace(recipe, training=training), scale, backprops, DataFolder(data, mirror))
+        if (variant, precision) in {(row["variant"], row["precision"]) for row in rows}:
+            continue
+        if not wanted or variant in wanted:
+            row = measured(replace(recipe, training=training), scale, backprops, precision, DataFolder(data, mirror))
             rows.append({"variant": variant} | row)
             table.parent.mkdir(parents=True, exist_ok=True)
             pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")
