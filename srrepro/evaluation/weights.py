@@ -64,7 +64,7 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
 
 
 PLACE = Path(str(files("srrepro"))) / "weights"
-SHIPPING = {"srcnn-915-quick": (2, 3, 4), "vdsr-t91": (2, 3, 4)}
+SHIPPING = {"srcnn-915-quick": (2, 3, 4), "vdsr-t91": (2, 3, 4), "vdsr-t91-muon": (2, 3, 4)}
 """Recipes whose weights ship, of seed 0 in float32 at full budget, and the scales they serve."""
 
 
