@@ -4,6 +4,7 @@ Within `with Native():` PyTorch's `conv2d` takes this way wherever it can, so no
 every convolution differs from PyTorch's by rounding only, up to some 1e-5 of the largest value.
 """
 
+import math
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -150,26 +151,30 @@ def _convolved(
     kernel, _, inputs, filters = weight.shape
     count, height, width, _ = planes.shape
     rows, columns = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
+    tiled = in_tiles(kernel, inputs, filters)
+    if not tiled:
+        planes = _bordered(planes, padding, room)
+        _, height, width, _ = planes.shape
     out = room(count * rows * columns * filters).view(count, rows, columns, filters).permute(0, 3, 1, 2)
-    if in_tiles(kernel, inputs, filters):
+    of, into, bias = planes.data_ptr(), out.data_ptr(), start.data_ptr()
+    # Threads are told where tensors lie: one that held them a moment longer would keep their room from the next layer.
+    if tiled:
         transformed = transformed_for_tiles(weight)
+        by = transformed.data_ptr()
 
         def some_tiles(begin: int, end: int) -> None:
             work = torch.empty(C().winograd_room(inputs, filters))
             C().winograd(
-                planes.data_ptr(), begin, end, height, width, inputs, transformed.data_ptr(), start.data_ptr(), kernel,
-                padding, filters, rectify, out.data_ptr(), work.data_ptr(),
+                of, begin, end, height, width, inputs, by, bias, kernel, padding, filters, rectify, into,
+                work.data_ptr(),
             )  # fmt: skip
 
         _share(threads, count * _tiles(rows, columns, kernel), some_tiles)
         return out
-    planes = _bordered(planes, padding)
+    by = weight.data_ptr()
 
     def some_rows(begin: int, end: int) -> None:
-        C().convolve(
-            planes.data_ptr(), begin, end, *planes.shape[1:3], inputs, weight.data_ptr(), start.data_ptr(), kernel,
-            filters, rectify, out.data_ptr(),
-        )  # fmt: skip
+        C().convolve(of, begin, end, height, width, inputs, by, bias, kernel, filters, rectify, into)
 
     _share(threads, count * rows, some_rows)
     return out
@@ -190,7 +195,7 @@ def _gradient(planes: Tensor, out: Tensor, kernel: int, padding: int) -> Tensor:
         return weight
     if filters == 1:  # the wide side last: the gradient's one plane is moved over the many
         return _gradient(out, planes, kernel, kernel - 1 - padding).flip(0, 1).transpose(2, 3)
-    planes = _bordered(planes, padding)
+    planes = _bordered(planes, padding, torch.empty)
     count, height, width, _ = planes.shape
     weight = torch.zeros(kernel, kernel, inputs, filters)
     C().convolve_weights(
@@ -218,11 +223,12 @@ def _tiles(rows: int, columns: int, kernel: int) -> int:
     return -(-rows // side) * -(-columns // side)
 
 
-def _bordered(planes: Tensor, border: int) -> Tensor:
+def _bordered(planes: Tensor, border: int, room: Room) -> Tensor:
     if border == 0:
         return planes
     count, height, width, inputs = planes.shape
-    wider = torch.zeros(count, height + 2 * border, width + 2 * border, inputs)
+    shape = count, height + 2 * border, width + 2 * border, inputs
+    wider = room(math.prod(shape)).view(shape).zero_()
     wider[:, border : border + height, border : border + width] = planes
     return wider
 

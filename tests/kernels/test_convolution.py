@@ -188,16 +188,30 @@ def test_planes_that_are_still_wanted_are_not_written_over() -> None:
     assert len(native.rooms) > 2
 
 
-def test_planes_that_nobody_wants_make_room() -> None:
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_planes_that_nobody_wants_make_room(threads: int) -> None:
     torch.manual_seed(0)
     layers = [nn.Conv2d(16, 16, 3), *(nn.Conv2d(16, 32, 3), nn.Conv2d(32, 16, 3)) * 3, nn.Conv2d(16, 64, 3, padding=2)]
     planes = torch.randn(1, 16, 20, 30)
     with torch.inference_mode():
         expected = nn.Sequential(*layers)(planes)
-        with Native(threads=1) as native:
+        with Native(threads) as native:
             found = nn.Sequential(*layers)(planes)
     assert worst(found, expected) < 3e-5
     assert len(native.rooms) == 2
+
+
+def test_a_border_takes_the_room_of_what_nobody_wants() -> None:
+    """The last layer of VDSR: one filter, so no tiles, and a border around 64 planes."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(*(nn.Conv2d(16, 16, 3, padding=1) for _ in range(3)), nn.Conv2d(16, 1, 3, padding=1))
+    planes = torch.randn(1, 16, 20, 30)
+    with torch.inference_mode():
+        expected = layers(planes)
+        with Native(threads=2) as native:
+            found = layers(planes)
+    assert worst(found, expected) < 3e-5
+    assert sorted(len(room) for room, _ in native.rooms) == [20 * 30, 20 * 30 * 16, 22 * 32 * 16]
 
 
 def test_results_may_be_changed_in_place_while_training() -> None:
