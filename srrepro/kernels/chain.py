@@ -5,6 +5,7 @@ a hundred small operations of Python. Here a thread takes an image through all l
 """
 
 import ctypes
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from srrepro.kernels.convolution import POINTS, C, in_tiles, known, transformed_for_tiles
+from srrepro.kernels.convolution import POINTS, C, in_tiles, known
 from srrepro.models.recipe import rectified
 
 IMAGES = 16
@@ -72,8 +73,9 @@ class Chain:
     """The layers of a network, and whether its input is added to what the last of them makes."""
 
     def __init__(self, layers: list[Layer], residual: bool) -> None:
-        self.layers = layers
+        self.weights = [Weights(layer) for layer in layers]
         self.residual = residual
+        self.rooms = threading.local()
 
     @classmethod
     @torch.no_grad()
@@ -87,80 +89,101 @@ class Chain:
             return None
         return cls(trace.layers, trace.residual)
 
-    @torch.no_grad()
-    def prepared(self) -> list["Weights"]:
-        """The weights of now, as the C functions take them; for one step, and for all threads."""
-        return [Weights(layer) for layer in self.layers]
+    def prepare(self) -> None:
+        """Take the weights of now, for one step of all threads."""
+        for weights in self.weights:
+            weights.prepare()
 
     def backward(
-        self,
-        prepared: list["Weights"],
-        inputs: Tensor,
-        high: Tensor,
-        *,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        weight: float,
+        self, inputs: Tensor, high: Tensor, *, loss: Callable[[Tensor, Tensor], Tensor], weight: float
     ) -> tuple[Tensor, list[Tensor]]:
-        """`weight` times the loss of some images [n, 1, h, w], and its gradients as the C functions leave them."""
+        """`weight` times the loss of some images [n, 1, h, w], and its gradients as the C functions leave them.
+
+        The gradients are the thread's until it calls this again.
+        """
         count, _, height, width = inputs.shape
         inputs = inputs.contiguous()  # of one plane all layouts are one
-        gradients: list[Tensor] = []
-        array = (_Layer * len(prepared))()
-        for c_layer, weights in zip(array, prepared, strict=True):
-            gradients += weights.fill(c_layer)
-        work = torch.empty(C().chain_room(array, len(array), height, width))
-        planes = self._room(min(count, IMAGES), height, width)
-        pointers = (ctypes.c_void_p * len(planes))(*(plane.data_ptr() for plane in planes))
+        room = self._room(min(count, IMAGES), height, width)
+        for gradient in room.gradients:
+            gradient.zero_()
+        layers = room.layers, len(room.layers)
         total = torch.zeros(())
         for some, their in zip(torch.split(inputs, IMAGES), torch.split(high, IMAGES), strict=True):
             shape = some.data_ptr(), len(some), height, width
-            C().chain_forward(array, len(array), *shape, pointers, work.data_ptr())
-            details = planes[-1][: len(some)]
+            C().chain_forward(*layers, *shape, room.pointers, room.work.data_ptr())
+            details = room.planes[-1][: len(some)]
             estimate = (some + details if self.residual else details).detach().requires_grad_()
             part = loss(estimate, their) * (weight * len(some) / count)
             by_estimate = torch.autograd.grad(part, estimate)[0].contiguous()
-            C().chain_back(array, len(array), *shape, pointers, by_estimate.data_ptr(), work.data_ptr())
+            C().chain_back(*layers, *shape, room.pointers, by_estimate.data_ptr(), room.work.data_ptr())
             total += part.detach()
-        return total, gradients
+        return total, room.gradients
 
-    def gradients(self, prepared: list["Weights"], raw: list[Tensor]) -> list[Tensor]:
+    def gradients(self, raw: list[Tensor]) -> list[Tensor]:
         """What `backward` left, as gradients of the network's parameters in their order."""
         return [
             gradient
-            for number, weights in enumerate(prepared)
-            for gradient in weights.gradients(raw[2 * number], raw[2 * number + 1])
+            for weights, by_weight, by_bias in zip(self.weights, raw[::2], raw[1::2], strict=True)
+            for gradient in weights.gradients(by_weight, by_bias)
         ]
 
-    def _room(self, count: int, height: int, width: int) -> list[Tensor]:
-        """For what every layer makes; of the last one, with its one plane, as PyTorch has images."""
-        planes = []
-        for layer in self.layers:
-            filters, _, kernel, _ = layer.weight.shape
-            height, width = height + 2 * layer.padding - kernel + 1, width + 2 * layer.padding - kernel + 1
-            planes.append(torch.empty(count, filters, height, width))
-        return planes
+    def _room(self, *shape: int) -> "Room":
+        """The calling thread's, the same from step to step: memory that the system hands out anew is slow."""
+        kept: Room | None = getattr(self.rooms, "kept", None)
+        if kept is None or kept.shape != shape:
+            kept = self.rooms.kept = Room(self.weights, *shape)
+        return kept
+
+
+class Room:
+    """For what every layer makes of some images, and for the gradients by its weight and its bias."""
+
+    def __init__(self, weights: list["Weights"], count: int, height: int, width: int) -> None:
+        self.shape = count, height, width
+        self.layers = (_Layer * len(weights))()
+        self.planes: list[Tensor] = []  # the last one, with its one plane, as PyTorch has images
+        self.gradients: list[Tensor] = []
+        rows, columns = height, width
+        for layer, own in zip(self.layers, weights, strict=True):
+            grown = 2 * own.layer.padding - own.kernel + 1
+            rows, columns = rows + grown, columns + grown
+            self.planes.append(torch.empty(count, own.filters, rows, columns))
+            self.gradients += own.describe(layer)
+        self.pointers = (ctypes.c_void_p * len(weights))(*(plane.data_ptr() for plane in self.planes))
+        self.work = torch.empty(C().chain_room(self.layers, len(self.layers), height, width))
 
 
 class Weights:
     """One layer's weights in the layouts of the C functions."""
 
     def __init__(self, layer: Layer) -> None:
-        weight = layer.weight.detach()
         self.layer = layer
-        self.filters, self.inputs, self.kernel, _ = weight.shape
+        self.filters, self.inputs, self.kernel, _ = layer.weight.shape
         self.tiled = in_tiles(self.kernel, self.inputs, self.filters)
-        self.weights = self._laid_out(weight.permute(2, 3, 1, 0))
-        self.turned = self._laid_out(weight.flip(2, 3).permute(2, 3, 0, 1))
-        self.bias = torch.zeros(self.filters) if layer.bias is None else layer.bias.detach().contiguous()
+        self.points = POINTS if self.tiled else self.kernel**2
+        self.weights = torch.empty(self.points, self.inputs, self.filters)
+        self.turned = torch.empty(self.points, self.filters, self.inputs)
+        self.bias = torch.zeros(self.filters)
 
-    def _laid_out(self, weight: Tensor) -> Tensor:
-        weight = weight.contiguous()
-        return transformed_for_tiles(weight) if self.tiled else weight
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Take the weights of now."""
+        weight = self.layer.weight
+        self._lay_out(weight.permute(2, 3, 1, 0), self.weights)
+        self._lay_out(weight.flip(2, 3).permute(2, 3, 0, 1), self.turned)
+        if self.layer.bias is not None:
+            self.bias.copy_(self.layer.bias)
 
-    def fill(self, c_layer: _Layer) -> tuple[Tensor, Tensor]:
-        """Describe the layer to the C functions; the gradients that they will add to, zero so far."""
-        gradient = torch.zeros(POINTS if self.tiled else self.kernel**2, self.inputs, self.filters)
-        by_bias = torch.zeros(self.filters)
+    def _lay_out(self, weight: Tensor, into: Tensor) -> None:
+        if self.tiled:
+            weight = weight.contiguous()
+            C().winograd_filters(weight.data_ptr(), self.kernel, self.inputs * self.filters, into.data_ptr())
+        else:
+            into.view(weight.shape).copy_(weight)
+
+    def describe(self, c_layer: _Layer) -> tuple[Tensor, Tensor]:
+        """The layer to the C functions; where they will add its gradients to."""
+        gradient, by_bias = torch.empty(self.points, self.inputs, self.filters), torch.empty(self.filters)
         c_layer.kernel, c_layer.planes, c_layer.filters = self.kernel, self.inputs, self.filters
         c_layer.padding, c_layer.rectify = self.layer.padding, self.layer.rectify
         c_layer.weights, c_layer.turned, c_layer.bias = (
@@ -178,6 +201,6 @@ class Weights:
         elif filters == 1:
             by_weight = gradient.view(kernel, kernel, filters, inputs).flip(0, 1).transpose(2, 3)
         else:
-            by_weight = gradient.view(kernel, kernel, inputs, filters)
+            by_weight = gradient.view(kernel, kernel, inputs, filters).clone()
         by_weight = by_weight.permute(3, 2, 0, 1)
-        return (by_weight,) if self.layer.bias is None else (by_weight, by_bias)
+        return (by_weight,) if self.layer.bias is None else (by_weight, by_bias.clone())

@@ -123,10 +123,9 @@ class Engine:
         """The loss of a batch and its gradients; always summed in the same order, so that a run can be repeated."""
         if self.chain is None:
             return self._shared(self._backward_share, inputs, high)
-        weights = self.chain.prepared()
-        share = partial(self.chain.backward, weights, loss=self.loss)
-        loss, gradients = self._shared(share, inputs, high)
-        return loss, self.chain.gradients(weights, gradients)
+        self.chain.prepare()
+        loss, gradients = self._shared(partial(self.chain.backward, loss=self.loss), inputs, high)
+        return loss, self.chain.gradients(gradients)
 
     def _shared(self, share: Callable[..., Part], inputs: Tensor, high: Tensor) -> Part:
         if self.shares == 1:

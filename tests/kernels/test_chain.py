@@ -32,9 +32,9 @@ def squares(estimate: Tensor, high: Tensor) -> Tensor:
 def chained(network: nn.Module, inputs: Tensor, high: Tensor, *, weight: float = 1.0) -> tuple[Tensor, list[Tensor]]:
     chain = Chain.of(network, inputs[:1])
     assert chain is not None
-    prepared = chain.prepared()
-    loss, raw = chain.backward(prepared, inputs, high, loss=squares, weight=weight)
-    return loss, chain.gradients(prepared, raw)
+    chain.prepare()
+    loss, raw = chain.backward(inputs, high, loss=squares, weight=weight)
+    return loss, chain.gradients(raw)
 
 
 def exact(network: nn.Module, inputs: Tensor, high: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
