@@ -7,7 +7,6 @@ border rule; tests hold it against MATLAB's own outputs and against a plain NumP
 several times as fast, and is used where its bits are PyTorch's: the digests of stores may not depend on a compiler.
 """
 
-import ctypes
 import math
 from functools import cache, lru_cache
 from typing import Any, Literal, get_args
@@ -63,10 +62,9 @@ def imresize(
         raise ValueError(msg)
     planes = torch.from_numpy(np.require(image, np.float64, ["C", "W"]))  # copied only where PyTorch would complain
     planes = planes[None] if image.ndim == 2 else planes.movedim(-1, 0)
-    for axis in (-2, -1):  # MATLAB resizes rows first when both axes shrink or grow alike
-        planes = _resize_axis(planes, factor, shrink=scale < 1, axis=axis, border=border)
-        if image.dtype == np.uint8:
-            planes = (planes + 0.5).floor().clamp(0, 255)  # halves round up: all that survives the clip is positive
+    in_c = factor <= _LARGEST_IN_C and _function() is not None and _has_the_same_bits(factor, scale < 1)
+    resized = _summed if in_c else _interpolated
+    planes = resized(planes, factor, shrink=scale < 1, border=border, rounded=image.dtype == np.uint8)
     out = planes[0] if image.ndim == 2 else planes.movedim(0, -1)
     return np.ascontiguousarray(out.numpy()).astype(image.dtype, copy=False)
 
@@ -79,19 +77,22 @@ def _factor(scale: float) -> int:
     return factor
 
 
-def _resize_axis(
-    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
-) -> Float64[Tensor, "c H W"]:
-    in_c = factor <= _LARGEST_IN_C and _functions() is not None and _has_the_same_bits(factor, shrink)
-    return (_summed if in_c else _interpolated)(planes, factor, shrink=shrink, axis=axis, border=border)
-
-
 def _interpolated(
-    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
+    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, border: Border, rounded: bool
 ) -> Float64[Tensor, "c H W"]:
     """By PyTorch, on an image padded by whole output pixels, so that the library keeps MATLAB's grid."""
+    for axis in (-2, -1):  # MATLAB resizes rows first when both axes shrink or grow alike
+        planes = _interpolated_axis(planes, factor, shrink=shrink, axis=axis, border=border)
+        if rounded:
+            planes = (planes + 0.5).floor().clamp(0, 255)  # halves round up: all that survives the clip is positive
+    return planes
+
+
+def _interpolated_axis(
+    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
+) -> Float64[Tensor, "c H W"]:
     if axis == -2 and planes.shape[-1] == 1:  # PyTorch resizes a column that is one pixel wide wrongly
-        rows = _interpolated(planes.transpose(-1, -2), factor, shrink=shrink, axis=-1, border=border)
+        rows = _interpolated_axis(planes.transpose(-1, -2), factor, shrink=shrink, axis=-1, border=border)
         return rows.transpose(-1, -2)
     size = planes.shape[axis]
     before, after = _padding(size, factor, shrink)
@@ -123,24 +124,22 @@ def _inside(at: Int64[Tensor, "..."], size: int, border: Border) -> Int64[Tensor
 
 
 def _summed(
-    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
+    planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, border: Border, rounded: bool
 ) -> Float64[Tensor, "c H W"]:
-    """The same in C: every output is a sum of a few pixels, and no padded image is needed."""
-    functions = _functions()
-    assert functions is not None, "asked for without a compiler"
+    """The same in C: every output is a sum of a few pixels, and neither a padded nor a half-resized image is needed."""
+    function = _function()
+    assert function is not None, "asked for without a compiler"
     count, height, width = planes.shape
-    size = planes.shape[axis]
-    length = _length(size, factor, shrink)
-    at, weights = (part[:length] for part in _sums(1 << (length - 1).bit_length(), factor, shrink))
-    at, taps = _inside(at, size, border), weights.shape[1]
-    room = torch.empty((size + 1) * _LANES, dtype=torch.float64)
-    given, sums = planes.contiguous(), (at.data_ptr(), weights.data_ptr(), taps, room.data_ptr())
-    if axis == -2:
-        out = torch.empty(count, length, width, dtype=torch.float64)
-        functions.resize_rows(given.data_ptr(), count, height, width, length, *sums, out.data_ptr())
-    else:
-        out = torch.empty(count, height, length, dtype=torch.float64)
-        functions.resize_columns(given.data_ptr(), count * height, width, length, *sums, out.data_ptr())
+    rows, columns = (_length(size, factor, shrink) for size in (height, width))
+    at, weights = _sums(1 << (max(rows, columns) - 1).bit_length(), factor, shrink)
+    at_rows, at_columns = _inside(at[:rows], height, border), _inside(at[:columns], width, border)
+    turned = torch.empty(width * _LANES, dtype=torch.float64)
+    out = torch.empty(count, rows, columns, dtype=torch.float64)
+    given = planes.contiguous()
+    function(
+        given.data_ptr(), count, height, width, rows, columns, at_rows.data_ptr(), at_columns.data_ptr(),
+        weights.data_ptr(), weights.shape[1], rounded, turned.data_ptr(), out.data_ptr(),
+    )  # fmt: skip
     return out
 
 
@@ -165,11 +164,12 @@ def _sums(length: int, factor: int, shrink: bool) -> tuple[Int64[Tensor, "n t"],
 
 
 @cache
-def _functions() -> ctypes.CDLL | None:
-    columns = (POINTER, *[NUMBER] * 3, POINTER, POINTER, NUMBER, POINTER, POINTER)
-    rows = (POINTER, *[NUMBER] * 4, POINTER, POINTER, NUMBER, POINTER, POINTER)
+def _function() -> Any:
+    """`resize` of resize.c, or None."""
+    arguments = (POINTER, *[NUMBER] * 5, *[POINTER] * 3, *[NUMBER] * 2, *[POINTER] * 2)
     as_written = "-ffp-contract=off"  # or the compiler would fuse more than the last addition
-    return compiled("data/resize", {"resize_rows": rows, "resize_columns": columns}, as_written)
+    library = compiled("data/resize", {"resize": arguments}, as_written)
+    return None if library is None else library.resize
 
 
 @cache
@@ -181,8 +181,5 @@ def _has_the_same_bits(factor: int, shrink: bool) -> bool:
     """
     times = factor if shrink else 1
     plane = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 61 * times, 83 * times)))
-    for axis in (-2, -1):
-        how: dict[str, Any] = {"shrink": shrink, "axis": axis, "border": "mirror"}
-        if not torch.equal(_summed(plane, factor, **how), _interpolated(plane, factor, **how)):
-            return False
-    return True
+    how: dict[str, Any] = {"shrink": shrink, "border": "mirror", "rounded": False}
+    return torch.equal(_summed(plane, factor, **how), _interpolated(plane, factor, **how))
