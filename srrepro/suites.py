@@ -93,13 +93,28 @@ def _t91() -> Iterator[Job]:
     yield Train(name="vdsr-t91-muon")
 
 
+def _paper() -> Iterator[Job]:
+    """The papers' own budgets: minutes to hours each on a GPU, days on a processor."""
+    for seed in (0, 1, 2):
+        yield Train(name="vdsr-t91", seed=seed)
+    for scale in (3, 2, 4):  # the paper's main scale first
+        yield Train(name="srcnn-915", scale=scale)
+    yield Train(name="vdsr")
+    for scale in SCALES:
+        yield Train(name="vdsr-t91-single", scale=scale)
+    for name in ("vdsr-10-residual", "vdsr-10-plain"):
+        yield Train(name=name)
+    for name in ("srcnn-955", "srcnn-955-291"):
+        yield Train(name=name, scale=3)
+
+
 def _demo() -> Iterator[Job]:
     yield Measure(name="bicubic", scale=3, test_sets=DEMO_TEST_SETS)
     for name in ("srcnn-915-demo", "srcnn-915-demo-padded"):
         yield Train(name=name, scale=3, test_sets=DEMO_TEST_SETS)
 
 
-SUITES: dict[str, Callable[[], Iterator[Job]]] = {"t91": _t91, "demo": _demo}
+SUITES: dict[str, Callable[[], Iterator[Job]]] = {"t91": _t91, "demo": _demo, "paper": _paper}
 
 
 def test_sets(recipe: str) -> tuple[str, ...]:

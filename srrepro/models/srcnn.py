@@ -132,6 +132,18 @@ SRCNN_955 = replace(
     of_the_paper=False,  # ours: as for srcnn-935
 )
 
+# Between T91 and the paper's ImageNet: do more photographs help this network?
+SRCNN_955_291 = replace(
+    SRCNN_955,
+    name="srcnn-955-291",
+    training=replace(
+        AS_PUBLISHED,
+        set="291",  # ours: the images of VDSR; the paper has T91 or 395,909 of ImageNet
+        validation="val20",  # ours: its images are among the 291, so it is only watched; nothing is chosen on it here
+        patches=Patches(patch=33, stride=14, label=17),  # ours: as for srcnn-955
+    ),
+)
+
 # The practice notes' version: "no padding in the original, I padded".
 SRCNN_915_NOTES = replace(
     SRCNN_915,
@@ -206,6 +218,7 @@ RECIPES = (
     SRCNN_915,
     SRCNN_935,
     SRCNN_955,
+    SRCNN_955_291,
     SRCNN_915_QUICK,
     SRCNN_915_NOTES,
     SRCNN_915_DEMO,
