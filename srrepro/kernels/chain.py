@@ -5,7 +5,6 @@ a hundred small operations of Python. Here a thread takes an image through all l
 """
 
 import ctypes
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +74,7 @@ class Chain:
     def __init__(self, layers: list[Layer], residual: bool) -> None:
         self.weights = [Weights(layer) for layer in layers]
         self.residual = residual
-        self.rooms = threading.local()
+        self.rooms: dict[int, Room] = {}
 
     @classmethod
     @torch.no_grad()
@@ -95,15 +94,16 @@ class Chain:
             weights.prepare()
 
     def backward(
-        self, inputs: Tensor, high: Tensor, *, loss: Callable[[Tensor, Tensor], Tensor], weight: float
+        self, share: int, inputs: Tensor, high: Tensor, *, loss: Callable[[Tensor, Tensor], Tensor], weight: float
     ) -> tuple[Tensor, list[Tensor]]:
         """`weight` times the loss of some images [n, 1, h, w], and its gradients as the C functions leave them.
 
-        The gradients are the thread's until it calls this again.
+        Each share of a batch has a room of its own, whichever thread takes it; there the gradients lie until the next
+        step.
         """
         count, _, height, width = inputs.shape
         inputs = inputs.contiguous()  # of one plane all layouts are one
-        room = self._room(min(count, IMAGES), height, width)
+        room = self._room(share, min(count, IMAGES), height, width)
         for gradient in room.gradients:
             gradient.zero_()
         layers = room.layers, len(room.layers)
@@ -127,12 +127,12 @@ class Chain:
             for gradient in weights.gradients(by_weight, by_bias)
         ]
 
-    def _room(self, *shape: int) -> "Room":
-        """The calling thread's, the same from step to step: memory that the system hands out anew is slow."""
-        kept: Room | None = getattr(self.rooms, "kept", None)
-        if kept is None or kept.shape != shape:
-            kept = self.rooms.kept = Room(self.weights, *shape)
-        return kept
+    def _room(self, share: int, *shape: int) -> "Room":
+        """The same from step to step: memory that the system hands out anew is slow."""
+        room = self.rooms.get(share)
+        if room is None or room.shape != shape:
+            room = self.rooms[share] = Room(self.weights, *shape)
+        return room
 
 
 class Room:

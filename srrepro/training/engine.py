@@ -129,12 +129,12 @@ class Engine:
 
     def _shared(self, share: Callable[..., Part], inputs: Tensor, high: Tensor) -> Part:
         if self.shares == 1:
-            return share(inputs, high, weight=1.0)
-        parts = list(zip(inputs.chunk(self.shares), high.chunk(self.shares), strict=True))
-        jobs = [self.pool.submit(share, some, their, weight=len(some) / len(inputs)) for some, their in parts]
+            return share(0, inputs, high, weight=1.0)
+        parts = enumerate(zip(inputs.chunk(self.shares), high.chunk(self.shares), strict=True))
+        jobs = [self.pool.submit(share, n, some, their, weight=len(some) / len(inputs)) for n, (some, their) in parts]
         return _summed(job.result() for job in jobs)
 
-    def _backward_share(self, inputs: Tensor, high: Tensor, *, weight: float) -> Part:
+    def _backward_share(self, _share: int, inputs: Tensor, high: Tensor, *, weight: float) -> Part:
         if self.mode != "native":
             return self._backward_part(inputs, high, weight)
         with Native(threads=1):

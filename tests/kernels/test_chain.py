@@ -33,7 +33,7 @@ def chained(network: nn.Module, inputs: Tensor, high: Tensor, *, weight: float =
     chain = Chain.of(network, inputs[:1])
     assert chain is not None
     chain.prepare()
-    loss, raw = chain.backward(inputs, high, loss=squares, weight=weight)
+    loss, raw = chain.backward(0, inputs, high, loss=squares, weight=weight)
     return loss, chain.gradients(raw)
 
 
