@@ -1,5 +1,9 @@
 """From the store to the engine: batches in the order of an epoch, whether the store fits in memory or not."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
@@ -9,7 +13,17 @@ from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, count_training, stream_training
 from srrepro.errors import InputError
 
+T = TypeVar("T")
 Batch = tuple[Float32[Tensor, "n 1 h h"], UInt8[Tensor, "n 1 p p"]]
+
+
+def ahead(batches: Iterator[T]) -> Iterator[T]:
+    """The same, each made while the one before it is in use."""
+    with ThreadPoolExecutor(1, "feed", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        upcoming = pool.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = pool.submit(next, batches, None)
+            yield batch
 
 
 class Feed:
@@ -67,7 +81,7 @@ class Feed:
             self.begin = start
             self.window = self._gathered(self.order[start : start + self.length])
         here = slice(start - self.begin, start - self.begin + self.batch)
-        return self.window[0][here], self.window[1][here]
+        return self.window[0][here].clone(), self.window[1][here].clone()  # views would keep the whole window
 
     def _gathered(self, wanted: Int64[Tensor, " n"]) -> Batch:
         """Patches by number, in the order wanted."""

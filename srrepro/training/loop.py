@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training
@@ -24,7 +24,7 @@ from srrepro.models.recipe import SGD, Recipe, Training, digest
 from srrepro.progress import Meter, say
 from srrepro.training import checkpoint
 from srrepro.training.engine import Engine, Precision, precisions
-from srrepro.training.feed import Feed
+from srrepro.training.feed import Feed, ahead
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -169,13 +169,12 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     with _listening_to_signals() as stop, meter, engine:
         network.train()
         started, saved = perf_counter(), perf_counter()
-        for step in range(state.step, run.steps):
-            epoch, position = divmod(step, feed.batches)
-            if position == 0 or feed.order is None:
-                feed.begin_epoch(training.order(feed.count, seed=run.seed, epoch=epoch))
-            inputs, labels = training.augmentation(*feed.take(position), seed=run.seed, step=step)
+        batches = _batches(run, feed, state.step)
+        if run.device == "cpu":  # a GPU is told in order what to do, and works while the next batch is asked for
+            batches = ahead(batches)
+        for step, (inputs, high) in enumerate(batches, state.step):
             lr = training.schedule(step / run.steps)
-            loss = engine.step(inputs, labels.float() / 255, lr=lr)
+            loss = engine.step(inputs, high, lr=lr)
 
             state.step = step + 1
             losses += loss
@@ -200,6 +199,17 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
             network.train()
             started, saved = perf_counter(), perf_counter()
     return network, state
+
+
+def _batches(run: Run, feed: Feed, begin: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the steps from `begin` on are made with: inputs [n, 1, h, w] and labels [n, 1, p, p], about 0 to 1."""
+    training = run.training
+    for step in range(begin, run.steps):
+        epoch, position = divmod(step, feed.batches)
+        if position == 0 or step == begin:
+            feed.begin_epoch(training.order(feed.count, seed=run.seed, epoch=epoch))
+        inputs, labels = training.augmentation(*feed.take(position), seed=run.seed, step=step)
+        yield inputs, labels.float() / 255
 
 
 Watched = dict[str, tuple[Upscaler, list[Example]]]

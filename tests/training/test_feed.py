@@ -1,6 +1,7 @@
 """Batches come in the order of the epoch, and are the same whether the store fits in memory or is streamed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Event
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, prepare_training, read_training
 from srrepro.errors import InputError
 from srrepro.training import feed as feeding
-from srrepro.training.feed import Feed
+from srrepro.training.feed import Feed, ahead
 
 SHAPE = TrainingShape(set="tiny", scales=(2, 3), patch=9, stride=6)
 LABEL, BATCH = 5, 7
@@ -90,6 +91,40 @@ def test_a_window_stays_within_its_memory(folder: DataFolder) -> None:
         feed.take(position)
         assert feed.window is not None
         assert sum(part.numel() * part.element_size() for part in feed.window) <= memory
+
+
+def test_a_batch_does_not_keep_its_window(folder: DataFolder) -> None:
+    feed = feed_of(folder, 4 * BATCH * PATCH_BYTES)
+    feed.begin_epoch(order_of(feed.count, 0))
+    for part in feed.take(1):
+        assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
+
+
+def test_the_next_batch_is_made_while_one_is_in_use() -> None:
+    made = [Event() for _ in range(4)]
+
+    def batches() -> Iterator[int]:
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    used = []
+    for number in ahead(batches()):
+        assert made[min(number + 1, 3)].wait(timeout=60)
+        used.append(number)
+    assert used == [0, 1, 2, 3]
+
+
+def test_what_goes_wrong_ahead_is_not_lost() -> None:
+    def batches() -> Iterator[int]:
+        yield 0
+        msg = "the store is damaged"
+        raise InputError(msg)
+
+    making = ahead(batches())
+    assert next(making) == 0
+    with pytest.raises(InputError, match="the store is damaged"):
+        next(making)
 
 
 def test_memory_for_less_than_a_batch_is_refused(folder: DataFolder) -> None:
