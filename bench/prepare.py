@@ -1,13 +1,15 @@
 """Preparing data beside the same done plainly: every image of T91 and the test sets shrunk and enlarged.
 
 Plainly: MATLAB's algorithm as people write it in NumPy, in float64, image by image: the contributing pixels of every
-output row or column gathered, multiplied by their weights, and summed. Both take turns, image by image.
+output row or column gathered, multiplied by their weights, and summed. Both take turns at all images: taking turns at
+every image, either would find the caches and the memory that the other left.
 
     python bench/prepare.py --mirror DIR
 """
 
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
@@ -23,6 +25,7 @@ from srrepro.suites import SCALES, prepare
 
 SETS = ("T91", "Set5", "Set14", "B100")
 ROUNDS = 3
+Resize = Callable[[np.ndarray, float], np.ndarray]
 
 
 def cubic(x: np.ndarray) -> np.ndarray:
@@ -51,6 +54,17 @@ def plain_resize(plane: np.ndarray, scale: float) -> np.ndarray:
     return plane
 
 
+def there_and_back(resize: Resize, plane: np.ndarray, scale: int) -> np.ndarray:
+    return resize(resize(plane, 1 / scale), scale)
+
+
+def timed(resize: Resize, todo: list[tuple[np.ndarray, int]]) -> float:
+    begun = perf_counter()
+    for plane, scale in todo:
+        there_and_back(resize, plane, scale)
+    return perf_counter() - begun
+
+
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
 @click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
@@ -62,18 +76,11 @@ def main(data: Path, mirror: Path | None) -> None:
         for image in map(images.read, fetch(folder, name))
         for scale in SCALES
     ]
-    seconds, largest = [], 0.0
-    for _ in range(ROUNDS):
-        ours_s = plain_s = 0.0
-        for plane, scale in todo:  # in turns, image by image, as when a store is built
-            begun = perf_counter()
-            ours = imresize(imresize(plane, 1 / scale), scale)
-            between = perf_counter()
-            plainly = plain_resize(plain_resize(plane, 1 / scale), scale)
-            plain_s += perf_counter() - between
-            ours_s += between - begun
-            largest = max(largest, float(np.abs(ours - plainly).max()))
-        seconds.append((ours_s, plain_s))
+    largest = 0.0
+    for plane, scale in todo:
+        differing = there_and_back(imresize, plane, scale) - there_and_back(plain_resize, plane, scale)
+        largest = max(largest, float(np.abs(differing).max()))
+    seconds = [(timed(imresize, todo), timed(plain_resize, todo)) for _ in range(ROUNDS)]
     ours_s, plain_s = (statistics.median(times) for times in zip(*seconds, strict=True))
     ratio = statistics.median(plain / ours for ours, plain in seconds)
     click.echo(
@@ -84,8 +91,8 @@ def main(data: Path, mirror: Path | None) -> None:
         with tempfile.TemporaryDirectory() as empty:
             started = perf_counter()
             prepare(DataFolder(Path(empty), mirror), names)
-            seconds = perf_counter() - started
-        click.echo(f"srrepro prepare {' '.join(names)}, from the mirror, into an empty folder: {seconds:.1f} s")
+            took = perf_counter() - started
+        click.echo(f"srrepro prepare {' '.join(names)}, from the mirror, into an empty folder: {took:.1f} s")
 
 
 if __name__ == "__main__":
