@@ -104,8 +104,8 @@ def _paper() -> Iterator[Job]:
         yield Train(name="vdsr-t91-single", scale=scale)
     for name in ("vdsr-10-residual", "vdsr-10-plain"):
         yield Train(name=name)
-    for name in ("srcnn-955", "srcnn-955-291"):
-        yield Train(name=name, scale=3)
+    yield Train(name="srcnn-955", scale=3)
+    yield Train(name="srcnn-955-291")
 
 
 def _demo() -> Iterator[Job]:

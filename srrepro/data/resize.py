@@ -80,7 +80,7 @@ def _factor(scale: float) -> int:
 def _interpolated(
     planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, border: Border, rounded: bool
 ) -> Float64[Tensor, "c H W"]:
-    """By PyTorch, on an image padded by whole output pixels, so that the library keeps MATLAB's grid."""
+    """By PyTorch."""
     for axis in (-2, -1):  # MATLAB resizes rows first when both axes shrink or grow alike
         planes = _interpolated_axis(planes, factor, shrink=shrink, axis=axis, border=border)
         if rounded:
@@ -91,6 +91,7 @@ def _interpolated(
 def _interpolated_axis(
     planes: Float64[Tensor, "c h w"], factor: int, *, shrink: bool, axis: int, border: Border
 ) -> Float64[Tensor, "c H W"]:
+    """On an image padded by whole output pixels, so that the library keeps MATLAB's grid."""
     if axis == -2 and planes.shape[-1] == 1:  # PyTorch resizes a column that is one pixel wide wrongly
         rows = _interpolated_axis(planes.transpose(-1, -2), factor, shrink=shrink, axis=-1, border=border)
         return rows.transpose(-1, -2)

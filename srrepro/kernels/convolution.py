@@ -132,19 +132,19 @@ class _Convolution(torch.autograd.Function):
         return for_planes, for_weight, for_bias if ctx.needs_input_grad[2] else None, None, None, None
 
 
-Room = Callable[[int], Tensor]
+Allocate = Callable[[int], Tensor]
 """Makes a flat tensor of so many numbers, whatever they are."""
 
 
 def _forward(
-    planes: Tensor, weight: Tensor, bias: Tensor | None, padding: int, rectify: bool, threads: int, room: Room
+    planes: Tensor, weight: Tensor, bias: Tensor | None, padding: int, rectify: bool, threads: int, room: Allocate
 ) -> Tensor:
     start = torch.zeros(len(weight)) if bias is None else bias.detach().contiguous()
     return _convolved(_laid_out(planes), weight.detach().permute(2, 3, 1, 0), start, padding, rectify, threads, room)
 
 
 def _convolved(
-    planes: Tensor, weight: Tensor, start: Tensor, padding: int, rectify: bool, threads: int, room: Room
+    planes: Tensor, weight: Tensor, start: Tensor, padding: int, rectify: bool, threads: int, room: Allocate
 ) -> Tensor:
     """[n, o, H, W] from `planes` [n, h, w, i] by `weight` [k, k, i, o], with `padding` zeros around."""
     weight = weight.contiguous()
@@ -223,7 +223,7 @@ def _tiles(rows: int, columns: int, kernel: int) -> int:
     return -(-rows // side) * -(-columns // side)
 
 
-def _bordered(planes: Tensor, border: int, room: Room) -> Tensor:
+def _bordered(planes: Tensor, border: int, room: Allocate) -> Tensor:
     if border == 0:
         return planes
     count, height, width, inputs = planes.shape

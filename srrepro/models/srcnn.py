@@ -139,6 +139,7 @@ SRCNN_955_291 = replace(
     training=replace(
         AS_PUBLISHED,
         set="291",  # ours: the images of VDSR; the paper has T91 or 395,909 of ImageNet
+        scales=(3,),  # paper: Filter size, upscaling factor 3; a store of each further scale would take 0.9 GB
         validation="val20",  # ours: its images are among the 291, so it is only watched; nothing is chosen on it here
         patches=Patches(patch=33, stride=14, label=17),  # ours: as for srcnn-955
     ),

@@ -1,6 +1,6 @@
 """From the store to the engine: batches in the order of an epoch, whether the store fits in memory or not."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -17,20 +17,24 @@ T = TypeVar("T")
 Batch = tuple[Float32[Tensor, "n 1 h h"], UInt8[Tensor, "n 1 p p"]]
 
 
-def ahead(batches: Iterator[T]) -> Iterator[T]:
-    """The same, each made while the one before it is in use."""
+def ahead(batches: Iterator[T]) -> Generator[T, None, None]:
+    """The same, each made while the one before it is in use; close it, and the one under way is the last."""
     with ThreadPoolExecutor(1, "feed", initializer=torch.set_num_threads, initargs=(1,)) as pool:
         upcoming = pool.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = pool.submit(next, batches, None)
-            yield batch
+        try:
+            while (batch := upcoming.result()) is not None:
+                upcoming = pool.submit(next, batches, None)
+                yield batch
+        finally:
+            del upcoming  # an exception in it holds this frame, and would keep all that was read alive
 
 
 class Feed:
     """Inputs and the central `label` pixels of every patch, on the device.
 
     A store of at most `memory` bytes is held there whole. Of a larger one as many batches as fit are gathered at a
-    time, by reading the file once from beginning to end, so that the batches are the same in both cases.
+    time, by reading the file once from beginning to end, so that the batches are the same in both cases. A few batches
+    lie beside them.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 import math
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -131,7 +131,10 @@ class Run:
 
 @dataclass
 class State:
-    """How far a run is. `seconds` counts training only: the clock stands still during measurements."""
+    """How far a run is. `seconds` counts training only: the clock stands still during measurements.
+
+    On a processor the next batch is made meanwhile; of a streamed store that may be a pass over the file.
+    """
 
     step: int = 0
     seconds: float = 0.0
@@ -166,12 +169,12 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
     log_points = {run.steps * point // run.log_points for point in range(1, run.log_points + 1)}
     meter = Meter(f"{run.title} seed {run.seed}", run.backprops, done=state.step * training.batch)
-    with _listening_to_signals() as stop, meter, engine:
+    batches = _batches(run, feed, state.step)
+    if run.device == "cpu":  # a GPU is told in order what to do, and works while the next batch is asked for
+        batches = ahead(batches)
+    with _listening_to_signals() as stop, meter, engine, closing(batches):
         network.train()
         started, saved = perf_counter(), perf_counter()
-        batches = _batches(run, feed, state.step)
-        if run.device == "cpu":  # a GPU is told in order what to do, and works while the next batch is asked for
-            batches = ahead(batches)
         for step, (inputs, high) in enumerate(batches, state.step):
             lr = training.schedule(step / run.steps)
             loss = engine.step(inputs, high, lr=lr)
@@ -201,7 +204,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     return network, state
 
 
-def _batches(run: Run, feed: Feed, begin: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(run: Run, feed: Feed, begin: int) -> Generator[tuple[Tensor, Tensor], None, None]:
     """What the steps from `begin` on are made with: inputs [n, 1, h, w] and labels [n, 1, p, p], about 0 to 1."""
     training = run.training
     for step in range(begin, run.steps):
@@ -275,7 +278,10 @@ class _Stop:
 
 @contextmanager
 def _listening_to_signals() -> Iterator[_Stop]:
-    """The first SIGINT or SIGTERM asks for a clean stop; a second one ends the process as usual."""
+    """The first SIGINT or SIGTERM asks for a clean stop; a second one ends the process as usual.
+
+    Either waits for the batch that is being made; of a streamed store that may be a pass over the file.
+    """
     stop = _Stop()
     before: dict[signal.Signals, Any] = {}
 

@@ -29,12 +29,23 @@ def squares(estimate: Tensor, high: Tensor) -> Tensor:
     return (estimate - high).square().sum() / len(high)
 
 
-def chained(network: nn.Module, inputs: Tensor, high: Tensor, *, weight: float = 1.0) -> tuple[Tensor, list[Tensor]]:
-    chain = Chain.of(network, inputs[:1])
+def chain_of(network: nn.Module) -> Chain:
+    chain = Chain.of(network, torch.zeros(1, 1, 21, 21))
     assert chain is not None
+    return chain
+
+
+def chained(
+    network: nn.Module, inputs: Tensor, high: Tensor, *, weight: float = 1.0, chain: Chain | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    chain = chain or chain_of(network)
     chain.prepare()
     loss, raw = chain.backward(0, inputs, high, loss=squares, weight=weight)
     return loss, chain.gradients(raw)
+
+
+def same(ones: list[Tensor], others: list[Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(ones, others, strict=True))
 
 
 def exact(network: nn.Module, inputs: Tensor, high: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -83,10 +94,39 @@ def test_nothing_is_left_from_one_step_to_the_next() -> None:
     torch.manual_seed(0)
     network = VeryDeep(depth=3, filters=16)().train()
     inputs, high = (torch.rand(4, 1, 9, 9) for _ in range(2))
-    first, before = chained(network, inputs, high)
-    again, after = chained(network, inputs, high)
+    chain = chain_of(network)
+    first, before = chained(network, inputs, high, chain=chain)
+    kept = [gradient.clone() for gradient in before]
+    chained(network, inputs.flip(0), inputs, chain=chain)
+    again, after = chained(network, inputs, high, chain=chain)
     assert first == again
-    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert same(kept, after)
+    assert same(kept, before), "a later step has written into gradients that were handed out"
+
+
+@pytest.mark.parametrize("network", [ThreeLayers(kernels=(9, 1, 5)), VeryDeep(depth=3, filters=16)], ids=str)
+def test_a_step_may_have_other_sizes_than_the_one_before(network: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    made = network().train()
+    chain = chain_of(made)
+    for count, height, width in ((4, 21, 21), (IMAGES + 3, 18, 25), (1, 21, 21), (2 * IMAGES + 3, 17, 17)):
+        inputs = torch.rand(count, 1, height, width)
+        high = torch.rand_like(made(inputs))
+        loss, gradients = chained(made, inputs, high, chain=chain)
+        expected_loss, expected = chained(made, inputs, high)
+        assert loss == expected_loss
+        assert same(gradients, expected)
+
+
+def test_a_thread_may_take_two_shares() -> None:
+    torch.manual_seed(0)
+    chain = chain_of(VeryDeep(depth=3, filters=16)().train())
+    inputs, high = (torch.rand(4, 1, 9, 9) for _ in range(2))
+    chain.prepare()
+    _, raw = chain.backward(0, inputs[:2], high[:2], loss=squares, weight=0.5)
+    kept = [gradient.clone() for gradient in raw]
+    chain.backward(1, inputs[2:], high[2:], loss=squares, weight=0.5)
+    assert same(raw, kept)
 
 
 @pytest.mark.parametrize("name", CHAINS + NO_CHAINS)

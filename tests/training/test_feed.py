@@ -1,6 +1,8 @@
 """Batches come in the order of the epoch, and are the same whether the store fits in memory or is streamed."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from threading import Event
 
 import numpy as np
@@ -113,6 +115,13 @@ def test_the_next_batch_is_made_while_one_is_in_use() -> None:
         assert made[min(number + 1, 3)].wait(timeout=60)
         used.append(number)
     assert used == [0, 1, 2, 3]
+
+
+def test_no_thread_is_left_when_the_batches_are_closed() -> None:
+    with closing(ahead(iter(range(4)))) as batches:
+        next(batches)
+        assert any(thread.name.startswith("feed") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("feed") for thread in threading.enumerate())
 
 
 def test_what_goes_wrong_ahead_is_not_lost() -> None:
