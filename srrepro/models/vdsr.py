@@ -241,7 +241,7 @@ VDSR_T91_NORM = replace(
     of_the_paper=False,  # ours: the paper bounds every element
 )
 
-# Another optimiser comes close to the paper's numbers on two cores: docs/vdsr-t91.md.
+# Another optimiser matches the paper's numbers on two cores: docs/vdsr-t91.md.
 VDSR_T91_MUON = replace(
     VDSR_T91,
     name="vdsr-t91-muon",
