@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from srrepro.kernels.convolution import POINTS, C, in_tiles, known
+from srrepro.kernels.convolution import POINTS, C, in_tiles, known, transformed_for_tiles
 from srrepro.models.recipe import rectified
 
 IMAGES = 16
@@ -176,8 +176,7 @@ class Weights:
 
     def _lay_out(self, weight: Tensor, into: Tensor) -> None:
         if self.tiled:
-            weight = weight.contiguous()
-            C().winograd_filters(weight.data_ptr(), self.kernel, self.inputs * self.filters, into.data_ptr())
+            transformed_for_tiles(weight.contiguous(), into)
         else:
             into.view(weight.shape).copy_(weight)
 

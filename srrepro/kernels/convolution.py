@@ -210,10 +210,10 @@ def in_tiles(kernel: int, inputs: int, filters: int) -> bool:
     return kernel in (3, 5) and inputs > 1 and filters > 1
 
 
-def transformed_for_tiles(weight: Tensor) -> Tensor:
+def transformed_for_tiles(weight: Tensor, into: Tensor | None = None) -> Tensor:
     """[POINTS, i, o] from a contiguous `weight` [k, k, i, o]."""
     kernel, _, inputs, filters = weight.shape
-    transformed = torch.empty(POINTS, inputs, filters)
+    transformed = torch.empty(POINTS, inputs, filters) if into is None else into
     C().winograd_filters(weight.data_ptr(), kernel, inputs * filters, transformed.data_ptr())
     return transformed
 
