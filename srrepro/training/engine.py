@@ -73,6 +73,9 @@ class Engine:
         self.loss = training.loss
         self.clip = training.clip
         self.optimiser = training.optimiser(training.rates(self.network))
+        if isinstance(self.optimiser, torch.optim.SGD):  # one pass over weights, gradients and momenta
+            for group in self.optimiser.param_groups:
+                group.update(fused=True, foreach=False)
         self.parameters = list(self.network.parameters())
         self.device = device
         self.precision = precision
@@ -115,7 +118,9 @@ class Engine:
         if self.clip is not None:
             self.clip(gradients, lr)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            # A fused step goes through memory from end to end: what is laid out otherwise would move other weights.
+            alike = gradient.stride() == parameter.stride()
+            parameter.grad = gradient if alike else torch.empty_like(parameter).copy_(gradient)
         self.optimiser.step()
         return loss
 
@@ -181,8 +186,8 @@ class _Recorded:
     def __init__(self, engine: Engine, inputs: Tensor, high: Tensor) -> None:
         self.inputs, self.high = inputs.clone(), high.clone()
         self.lr = torch.zeros((), device=inputs.device)
-        for group in engine.optimiser.param_groups:  # only the fused step takes a rate that lies on the device
-            group.update(lr=torch.zeros((), device=inputs.device), fused=True, foreach=False)
+        for group in engine.optimiser.param_groups:  # the fused step takes a rate that lies on the device
+            group["lr"] = torch.zeros((), device=inputs.device)
         self.groups = engine.optimiser.param_groups
         before = [parameter.detach().clone() for parameter in engine.parameters]
         momenta = {p: state["momentum_buffer"].clone() for p, state in engine.optimiser.state.items()}
