@@ -302,6 +302,14 @@ VDSR_NOTES = replace(
         loss=MeanSquaredError(),  # ours: as in the practice notes
         clip=None,  # ours: the practice notes name no clipping
         set="T91",  # ours: the practice notes leave it open
+        logged=("Set5",),  # ours: left open
+        patches=Patches(
+            patch=41,  # ours: left open
+            stride=41,  # ours: left open
+            label=41,  # ours: left open
+        ),
+        scales=(2, 3, 4),  # ours: left open
+        rates=OneRate(),  # ours: left open
         schedule=Steps(
             lr=0.1,  # ours: the practice notes say "in steps" and leave the numbers open
             factor=0.1,  # ours: left open

@@ -64,10 +64,19 @@ def test_patches_are_those_of_a_double_loop(side, patch, stride):
     assert_array_equal(patches, np.array(expected).reshape(-1, patch, patch))
 
 
-@pytest.mark.parametrize(("scale", "count"), [(2, 21910), (3, 21884), (4, 21772)])
-def test_how_many_patches_the_91_images_give(scale, count):
-    sizes = ((file.height // scale * scale, file.width // scale * scale) for file in members("T91"))
-    assert sum(len(corners(*size, patch=33, stride=14)) for size in sizes) == count
+@pytest.mark.parametrize(
+    ("name", "patch", "stride", "counts"),
+    [
+        ("T91", 33, 14, (21910, 21884, 21772)),
+        ("T91", 41, 41, (2675, 2673, 2644)),  # 7,992: with batches of 64, 80 epochs are 9,960 iterations
+        ("T91", 41, 21, (9362, 9297, 9295)),
+        ("291", 41, 41, (18075, 18073, 18044)),  # 54,192
+    ],
+)
+def test_how_many_patches_the_images_give(name, patch, stride, counts):
+    for scale, count in zip((2, 3, 4), counts, strict=True):
+        sizes = ((file.height // scale * scale, file.width // scale * scale) for file in members(name))
+        assert sum(len(corners(*size, patch, stride)) for size in sizes) == count
 
 
 def test_interpolated_patches_lie_over_their_high_patches(folder):

@@ -296,6 +296,7 @@ def test_one_without_weights_is_told_how_to_train_them() -> None:
 
 NETWORKS = {
     "vdsr": VeryDeep(depth=4, filters=6),
+    "vdsr, wide enough for Winograd's tiles": VeryDeep(depth=4, filters=16),
     "srcnn-915": ThreeLayers(kernels=(9, 1, 5), filters=(6, 4)),
     "srcnn-955": ThreeLayers(kernels=(9, 5, 5), filters=(6, 4)),
     "srcnn-915-notes": ThreeLayers(kernels=(9, 1, 5), filters=(6, 4), inference_padding="zeros"),

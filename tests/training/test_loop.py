@@ -505,7 +505,7 @@ from srrepro.data import registry
 from srrepro.training import loop
 from srrepro.training.engine import Engine
 sys.path.insert(0, sys.argv[1])
-from test_loop import LOG_POINTS, SOAP_RECIPE
+import test_loop
 
 rows = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
 registry.registry = lambda: tuple(registry.File(**{**row, "sets": tuple(row["sets"])}) for row in rows)
@@ -520,21 +520,22 @@ def die_at_12(self, inputs, high, *, lr):
     return step(self, inputs, high, lr=lr)
 
 Engine.step = die_at_12
-root, workplace, mirror = map(Path, sys.argv[3:])
-loop.train(loop.Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS), registry.DataFolder(root, mirror), workplace)
+root, workplace, mirror = map(Path, sys.argv[4:])
+loop.train(getattr(test_loop, sys.argv[3]), registry.DataFolder(root, mirror), workplace)
 """
 
 
+@pytest.mark.parametrize("name", ["SOAP_RUN", "NATIVE_RUN", "MUON_RUN"])
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    folder: DataFolder, workplace: Callable[[], Path], tmp_path: Path, unbroken: Unbroken
+    name: str, folder: DataFolder, workplace: Callable[[], Path], tmp_path: Path, unbroken: Unbroken
 ) -> None:
-    run, place = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS), workplace()
+    run, place = globals()[name], workplace()
     expected, whole = unbroken(run)
     rows = tmp_path / "registry.json"
     rows.write_text(json.dumps([asdict(file) for file in registry.registry()]), encoding="utf-8")
     here = str(Path(__file__).parent)
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, here, str(rows), str(folder.root), str(place), str(folder.mirror)],
+        [sys.executable, "-c", CHILD, here, str(rows), name, str(folder.root), str(place), str(folder.mirror)],
         capture_output=True,
         text=True,
         timeout=60,
