@@ -1,5 +1,6 @@
 """Jobs, the suites that they make up, and how one is carried out: prepare, train, evaluate, leave evidence."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -266,12 +267,13 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
     kept = shop.runs / name
     if kept.exists() and not force:
         return kept, False
-    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=shop.mode)
+    mode = shop.mode or fastest_mode(shop.device)
+    upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=mode)
     scores = _scores(upscaler, job.test_sets, shop)
     if kept.exists():
         _compare(kept, scores)
         return kept, True
-    about = {"device": shop.device, "finished": _now(), **provenance(shop.device)}
+    about = {"device": shop.device, "mode": mode, "finished": _now(), **provenance(shop.device)}
     return evidence.write(shop.runs, name, upscaler.subject, scores, about=about), True
 
 
@@ -284,11 +286,14 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
     try:
         with FileLock(workplace / "lock", timeout=0):
             if fresh:  # the lock is held: nobody else is at work here
-                (workplace / "checkpoint.pt").unlink(missing_ok=True)
+                for begun in ("checkpoint.pt", "made_with.json"):
+                    (workplace / begun).unlink(missing_ok=True)
             for test_set in job.test_sets:  # before the long work, not after it
                 for scale in run.scales:
                     prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
             made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
+            others = _made_with_before(workplace / "made_with.json", made_with)
+            say(f"{run.title} seed {run.seed}: mode {run.mode}, {run.precision}, {made_with['machine']}")
             network, state = train(run, shop.folder, workplace)
             scores = []
             for scale in run.scales:
@@ -299,7 +304,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             else:
                 weights.save(network, workplace / evidence.WEIGHTS, run.subject)
                 sha256 = sha256_of(workplace / evidence.WEIGHTS)
-                about = _about(run, shop, state.seconds) | {"weights_sha256": sha256} | made_with
+                about = _about(run, shop, state.seconds) | {"weights_sha256": sha256} | made_with | others
                 evidence.write(
                     shop.runs,
                     name,
@@ -314,6 +319,16 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
         raise InputError(msg) from error
     shutil.rmtree(workplace)
     return kept, True
+
+
+def _made_with_before(path: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """What else a run was made with that was stopped and gone on with: a commit may have changed, or the machine."""
+    every = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    others = [made_with for made_with in every if made_with != now]
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps([*others, now]), encoding="utf-8")
+    part.replace(path)
+    return {"begun_with": others} if others else {}
 
 
 def _about(run: Run, shop: Workshop, seconds: float) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from srrepro.data.stores import prepare_training
 from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
-from srrepro.reporting import speed
+from srrepro.reporting import provenance, speed
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.suites import SUITES, Measure, Train
@@ -445,10 +445,15 @@ def test_a_stopped_training_goes_on_with_the_same_command(
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
         assert "give the same command again to go on" in refused(*words, code=1)
     assert not (results_of(places) / "runs").exists()
+    monkeypatch.setattr(provenance, "commit", lambda: "another commit")
     result = srrepro(*words)
     assert result.exit_code == 0
     assert "going on after step 7" in result.stderr
-    assert len(read_all(results_of(places) / "runs")) == 1
+    (run,) = read_all(results_of(places) / "runs")
+    (begun_with,) = run.about["begun_with"]
+    assert begun_with == {key: run.about[key] for key in begun_with} | {"commit": begun_with["commit"]}
+    assert begun_with["commit"] != run.about["commit"] == "another commit"
+    assert f"mode {run.about['mode']}, float32" in result.stderr
 
 
 def test_fresh_starts_anew(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
