@@ -24,6 +24,7 @@ from srrepro.evaluation.weights import ships
 from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
+from srrepro.progress import say
 from srrepro.reporting import speed, tables
 from srrepro.reporting.audit import audit
 from srrepro.reporting.compare import compare
@@ -442,11 +443,13 @@ def _compare(revision: str, names: Sequence[str], as_json: bool) -> None:
         click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))
     else:
         click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3g"))
-    slower = [one.task for one in found if one.verdict == "slower"]
-    if not found:
-        _leave("nothing was compared", code=1)
+    slower, undecided = ([one.task for one in found if one.verdict == verdict] for verdict in ("slower", "undecided"))
     if slower:
         _leave(f"slower than {revision}: {'; '.join(slower)}", code=1)
+    if len(undecided) == len(found):
+        _leave("nothing was compared: times scatter too much here for any verdict", code=1)
+    if undecided:
+        say(f"undecided, times scatter too much here: {'; '.join(undecided)}")
 
 
 @main.command(epilog="Example: srrepro check --set Set5")

@@ -122,12 +122,13 @@ def _cheap_and_certain(committed: Path, names: Sequence[str]) -> list[Row]:
     try:
         table = pd.read_csv(committed)
         rows: list[Row] = table[[*KEYS, *EXPECTED]].to_dict("records")  # type: ignore[assignment]
-        whole = bool(table[[*ALWAYS, *EXPECTED]].notna().all(axis=None))
+        named = bool(table[[*ALWAYS]].notna().all(axis=None))
         numbers = not rows or all(is_numeric_dtype(table[name]) for name in ("scale", "budget", "psnr_db", "ssim"))
     except (OSError, ValueError, KeyError) as error:
         msg = f"{asked} it is no quality.csv ({error}). Name a results folder."
         raise InputError(msg) from error
-    if not whole or not numbers:
+    chosen = [row for row in rows if row["origin"] != "trained" or _is_what_ships(row)] if named and numbers else []
+    if not (named and numbers and all(pd.notna(row[column]) for row in chosen for column in EXPECTED)):
         msg = f"{asked} it has gaps, or words for numbers. Make it anew: srrepro report."
         raise InputError(msg)
     known = {row["dataset"] for row in rows}
@@ -135,8 +136,7 @@ def _cheap_and_certain(committed: Path, names: Sequence[str]) -> list[Row]:
         if name not in known:
             msg = f"{name} was to be measured anew, but {committed} has only {', '.join(sorted(known)) or 'no rows'}."
             raise InputError(msg)
-    chosen = [row for row in rows if not names or row["dataset"] in {*names, "demo-test"}]
-    return [row for row in chosen if row["origin"] != "trained" or _is_what_ships(row)]
+    return [row for row in chosen if not names or row["dataset"] in {*names, "demo-test"}]
 
 
 def _is_what_ships(row: Row) -> bool:

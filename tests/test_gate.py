@@ -171,6 +171,21 @@ def test_runs_whose_weights_do_not_ship_are_left_out(shop: Workshop) -> None:
     assert {row["model"] for row in found(shop).rows} == {"bicubic", "srcnn-915-quick", DEMO}
 
 
+def test_a_row_whose_first_seed_is_still_to_come_is_no_gap(shop: Workshop) -> None:
+    path = shop.results / "quality.csv"
+    table = pd.read_csv(path)
+    more = table[table["model"] == "srcnn-915-quick"].assign(
+        precision="bfloat16", psnr_db=np.nan, ssim=np.nan, images=np.nan
+    )
+    pd.concat([table, more]).to_csv(path, index=False)
+    assert not found(shop).differing
+    assert found(shop).measured_anew == 4
+    table.loc[0, "psnr_db"] = np.nan
+    table.to_csv(path, index=False)
+    with pytest.raises(InputError, match="it has gaps"):
+        found(shop)
+
+
 def test_a_loop_that_does_not_learn_cannot_pass(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "BAND_DB", BAND_DB)
     outcome = found(shop)

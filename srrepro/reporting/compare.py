@@ -5,6 +5,7 @@ The noise is not assumed but read off the scatter of all rounds: the rank test o
 times so much longer are if the truth were `TOLERANCE`, and a task is slower when that is below `DOUBT`. Ranks, because
 other work makes single times several times as long, and a mean would follow them. Two clocks are read: on a machine
 that is busy otherwise the time that passes scatters widely, the time that the processors worked for the task does not.
+Either may convict; one acquits for both only where the other's medians do not speak against it: waiting is no work.
 """
 
 import json
@@ -40,7 +41,7 @@ class Comparison:
     """One task in milliseconds, medians over the rounds; ratios now through before, `work_ratio` of processor time.
 
     `chance` of times like these if it were slower by `TOLERANCE` only, and `chance_if_slow` if it were by `EXCLUDED`;
-    each by the clock that says so more clearly.
+    each by the clock that says so more clearly, the second only while neither median is slower by `TOLERANCE`.
     """
 
     task: str
@@ -74,6 +75,9 @@ def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
         raise InputError(msg)
     before = _git(clone, "rev-parse", "--verify", f"{revision}^{{commit}}", asked=asked, advice="Is it fetched?")
     now = _git(clone, "rev-parse", "--verify", "HEAD", asked=asked, advice="Commit something first.")
+    if before == now:
+        msg = f"{asked}, but they are one and the same. Name an earlier commit, or commit what is to be timed."
+        raise InputError(msg)
     if _git(clone, "status", "--porcelain", "--untracked-files=no", asked=asked):
         say("what is not committed is not timed")
     with _ended_like_interrupted(), _worktree(clone, before) as old, _worktree(clone, now) as new:
@@ -102,6 +106,7 @@ def _compared(task: str, rounds: Sequence[tuple[Timed, Timed]]) -> Comparison:
     before, now = (np.array([commit[task] for commit in commits]).T for commits in zip(*rounds, strict=True))
     medians = np.median(before, axis=1), np.median(now, axis=1)
     ratio, work_ratio = medians[1] / medians[0]
+    if_slow = mannwhitneyu(now, before * EXCLUDED, alternative="less", axis=1).pvalue
     return Comparison(
         task=task,
         before_ms=float(medians[0][0]),
@@ -109,7 +114,7 @@ def _compared(task: str, rounds: Sequence[tuple[Timed, Timed]]) -> Comparison:
         ratio=float(ratio),
         work_ratio=float(work_ratio),
         chance=float(mannwhitneyu(now, before * TOLERANCE, alternative="greater", axis=1).pvalue.min()),
-        chance_if_slow=float(mannwhitneyu(now, before * EXCLUDED, alternative="less", axis=1).pvalue.min()),
+        chance_if_slow=float(if_slow.min() if max(ratio, work_ratio) < TOLERANCE else if_slow.max()),
         rounds=len(rounds),
     )
 

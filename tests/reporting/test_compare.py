@@ -57,12 +57,28 @@ def test_where_the_clock_scatters_the_work_decides() -> None:
     found = [in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(12.0))[0] for seed in range(50)]
     assert sum(one.verdict == "slower" for one in found) >= 48
     found = [in_turns(machine(0.5, seed, 0.03)(10.0), machine(0.5, seed + 1000, 0.03)(10.0))[0] for seed in range(50)]
-    assert {one.verdict for one in found} == {"not slower"}
+    verdicts = [one.verdict for one in found]
+    assert verdicts.count("not slower") >= 40, verdicts
+    assert "slower" not in verdicts
 
 
 def test_waiting_is_slower_though_it_is_no_work() -> None:
     (found,) = in_turns(lambda: {"step": [10.0, 20.0]}, lambda: {"step": [12.0, 20.0]})
     assert (found.verdict, found.ratio, found.work_ratio) == ("slower", 1.2, 1.0)
+
+
+@pytest.mark.parametrize(("slower", "noise"), [(1.2, 0.05), (1.2, 0.1), (1.5, 0.2), (2.0, 0.3)])
+def test_work_that_stays_the_same_does_not_acquit_waiting(slower: float, noise: float) -> None:
+    """Locks, lost threads, sleep: the processors' clock, which hardly scatters, sees nothing."""
+    verdicts = []
+    for seed in range(50):
+        waits = machine(noise, seed + 1000, 0.03)(10.0)
+        (found,) = in_turns(
+            machine(noise, seed, 0.03)(10.0),
+            lambda waits=waits: {"step": [waits()["step"][0] * slower, waits()["step"][1]]},
+        )
+        verdicts.append(found.verdict)
+    assert verdicts.count("not slower") <= 5, verdicts
 
 
 def test_a_faster_commit_passes() -> None:
@@ -87,14 +103,19 @@ print(json.dumps({"srrepro": srrepro.__file__, "ms": {task: [srrepro.MS, 2 * srr
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Tags: `quick` takes 10 ms, `slow` 12; the last commit, `broken`, cannot be imported."""
+    """Tags: `quick` takes 10 ms, `same` too, `slow` 12; the last commit, `broken`, cannot be imported."""
     clone = tmp_path / "clone"
     package = clone / "srrepro" / "__init__.py"
     for path in (package.parent, clone / "bench"):
         path.mkdir(parents=True)
     (clone / "bench" / "turn.py").write_text(FAKE_TURN)
     git(clone, "init", "-q")
-    for tag, source in (("quick", "MS = 10.0"), ("slow", "MS = 12.0"), ("broken", "import nothing_like_it")):
+    for tag, source in (
+        ("quick", "MS = 10.0"),
+        ("same", "MS = 10.00"),
+        ("slow", "MS = 12.0"),
+        ("broken", "import nothing_like_it"),
+    ):
         package.write_text(source + "\n")
         git(clone, "add", "-A")
         git(clone, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", tag)
@@ -119,17 +140,26 @@ def test_a_slower_commit_fails_the_command(clone: Path) -> None:
 
 
 def test_the_same_speed_passes_the_command(clone: Path) -> None:
-    git(clone, "checkout", "-q", "quick")
+    git(clone, "checkout", "-q", "same")
     result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick", "--model", "srcnn-915"])
     assert result.exit_code == 0, result.output
     assert "not slower" in result.stdout
+    result = CliRunner().invoke(cli.main, ["bench", "--compare", "HEAD", "--model", "srcnn-915"])
+    assert result.exit_code == 2
+    assert "they are one and the same" in result.stderr
 
 
 def test_a_comparison_that_measured_nothing_fails(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "compare", lambda revision, names: [])
-    result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick"])
-    assert result.exit_code == 1
-    assert "nothing was compared" in result.stderr
+    undecided, decided = (Comparison(f"task {p}", 1, 1, 1, 1, 0.5, p, 50) for p in (0.5, 0.0))
+    for found, code, message in (
+        ([], 1, "nothing was compared"),
+        ([undecided, undecided], 1, "nothing was compared"),
+        ([undecided, decided], 0, "undecided, times scatter too much here: task 0.5"),
+    ):
+        monkeypatch.setattr(cli, "compare", lambda revision, names, found=found: found)
+        result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick"])
+        assert result.exit_code == code
+        assert message in result.stderr
 
 
 def test_what_cannot_be_compared_is_named(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
