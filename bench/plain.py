@@ -86,7 +86,8 @@ class PlainLoop:
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["factor"]
         self.optimiser.zero_grad(set_to_none=True)
-        self.training.loss(self.network(inputs), high).backward()
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is what its row says
+            self.training.loss(self.network(inputs), high).backward()
         if self.training.clip is not None:
             self.training.clip([p.grad for p in self.network.parameters() if p.grad is not None], lr)
         self.optimiser.step()

@@ -23,6 +23,7 @@ from srrepro.data.stores import (
 from srrepro.evaluation.metrics import ssim
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.evaluation.weights import of_run
+from srrepro.kernels.convolution import fastest_mode
 from srrepro.suites import training_shapes
 from srrepro.training.engine import Engine
 
@@ -87,10 +88,11 @@ def test_training_step(benchmark: Benchmark, name: str) -> None:
     training = recipe.training
     assert training is not None
     patches = training.patches
-    engine = Engine(recipe.network().train(), training, device="cpu", precision="float32")
+    engine = Engine(recipe.network().train(), training, device="cpu", precision="float32", mode=fastest_mode("cpu"))
     inputs = torch.rand(training.batch, 1, patches.patch, patches.patch)
     labels = torch.rand(training.batch, 1, patches.label, patches.label)
-    benchmark(engine.step, inputs, labels, lr=1e-6)
+    with engine:
+        benchmark(engine.step, inputs, labels, lr=1e-6)
 
 
 @pytest.mark.parametrize("name", TRAINED)

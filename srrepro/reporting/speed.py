@@ -114,7 +114,8 @@ def inference_speed(name: str, size: tuple[int, int], device: str) -> list[Speed
 
     @torch.inference_mode()
     def plain() -> Tensor:
-        out: Tensor = plainly(image)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # the row says float32
+            out: Tensor = plainly(image)
         return out.cpu()
 
     modes: list[Mode] = ["eager"] if fastest_mode(device) == "eager" else ["eager", "native"]
@@ -237,8 +238,6 @@ def _rows(
 ) -> list[Speed]:
     say(f"{name}, {task}, {size[1]}×{size[0]}: {', '.join(c.mode for c in contenders)} take turns")
     peaks = {precision: peak_gflops(device, precision) for precision in {c.precision for c in contenders}}
-    for contender in contenders:
-        contender.turn()
     memory = [_peak_memory_mib(c.turn, device) for c in contenders]
     repeats = [max(1, round(SECONDS_A_TURN / _timed(c.turn, device, 1))) for c in contenders]
     rounds = [
@@ -293,15 +292,20 @@ def _timed(turn: Callable[[], object], device: str, times: int) -> float:
 
 
 def _peak_memory_mib(turn: Callable[[], object], device: str) -> float | None:
-    """What a turn takes at most beyond what was taken before; None where the system does not tell."""
+    """What the first two turns take at most beyond what was taken before them; None where the system does not tell.
+
+    The first ones, so that what is kept from turn to turn counts.
+    """
     gc.collect()
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         turn()
+        turn()
         torch.cuda.synchronize()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     with _high_water() as taken:
+        turn()
         turn()
     return taken[0] if taken else None
 

@@ -154,15 +154,10 @@ def terminal_table(rows: pd.DataFrame) -> str:
 
 
 def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
-    """Rows of `speed.csv` for people, each with what the network scores at full budget, and what its paper printed."""
-    scores = {
-        row["model"]: row
-        for row in quality.to_dict("records")
-        if (row["dataset"], row["scale"]) == PRINTED_OF and (row["budget"] or 0) >= 1 and row["precision"] == "float32"
-    }
+    """Rows of `speed.csv` for people: what a network scores, by whose weights, and what its paper printed beside them."""
     rows = []
     for row in speed.to_dict("records"):
-        score = scores.get(row["model"], {})
+        score = _best_known(row["model"], quality)
         seconds = published_seconds().get((models.recipe(row["model"]).model, *PRINTED_OF))
         rows.append(
             {
@@ -178,6 +173,7 @@ def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
                 "of peak": f"{row['peak_share']:.0%}",
                 "MiB": _text(row["peak_memory_mib"], ".0f"),
                 "× plain": f"{row['baseline_ratio']:.2f}",
+                "weights": score.get("model", ""),
                 "Set5 ×3, dB": _text(score.get("psnr_db"), ".2f"),
                 "SSIM": _text(score.get("ssim"), ".4f"),
                 "published, dB": _text(score.get("published_psnr_db"), ".2f"),
@@ -186,6 +182,20 @@ def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
         )
     table = str(tabulate(rows, headers="keys", disable_numparse=True))
     return f"{table}\n{SECONDS_NOTE}" if any(row["published, s"] for row in rows) else table
+
+
+def _best_known(recipe: str, quality: pd.DataFrame) -> Row:
+    """The full row of a recipe's network: of that recipe, else of another one, else of the authors' weights."""
+    rows: list[Row] = quality.to_dict("records")  # type: ignore[assignment]
+    whole = [
+        row
+        for row in rows
+        if (row["dataset"], row["scale"]) == PRINTED_OF
+        and row["published_as"] == models.recipe(recipe).model
+        and pd.notna(row["psnr_db"])
+        and (row["origin"] != "trained" or ((row["budget"] or 0) >= 1 and row["precision"] == "float32"))
+    ]
+    return max(whole, key=lambda row: (row["model"] == recipe, row["origin"] == "trained", row["psnr_db"]), default={})
 
 
 def _markdown(rows: pd.DataFrame) -> str:

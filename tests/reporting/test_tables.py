@@ -333,15 +333,21 @@ def measured(**changes: object) -> dict[str, object]:
 
 def test_speed_stands_beside_quality_and_what_the_papers_printed() -> None:
     scored = {"dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.75}
-    scored |= {"precision": "float32"}
+    scored |= {"precision": "float32", "origin": "trained", "budget": 1.0}
     known = pd.DataFrame(
-        [scored | {"model": "srcnn-955", "budget": 1.0}, scored | {"model": "srcnn-915", "budget": 0.5}]
+        [
+            scored
+            | {"model": "srcnn-955-authors", "origin": "authors", "published_as": "SRCNN 9-5-5", "psnr_db": 33.0},
+            scored | {"model": "srcnn-955", "published_as": "SRCNN 9-5-5"},
+            scored | {"model": "srcnn-915", "published_as": "SRCNN 9-1-5", "budget": 0.5},
+        ]
     )
     rows = pd.DataFrame([measured(), measured(task="train"), measured(model="srcnn-915")])
     head, _, inference, training, shortened, note = tables.speed_table(rows, known).splitlines()
     assert re.search(r"published, dB +published, s$", head)
-    assert re.search(r"5×4 .* 32\.50 +0\.9000 +32\.75 +2\.23$", inference)
-    assert re.search(r" 32\.50 +0\.9000 +32\.75$", training.rstrip())
+    assert re.search(r"5×4 .* srcnn-955 +32\.50 +0\.9000 +32\.75 +2\.23$", inference)
+    assert re.search(r" srcnn-955 +32\.50 +0\.9000 +32\.75$", training.rstrip())
     assert "32.50" not in shortened
     assert "recalled" in note
     assert "recalled" not in tables.speed_table(rows[1:], known)
+    assert re.search(r" srcnn-955-authors +33\.00 ", tables.speed_table(rows, known[known["model"] != "srcnn-955"]))
