@@ -154,7 +154,7 @@ def terminal_table(rows: pd.DataFrame) -> str:
 
 
 def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
-    """Rows of `speed.csv` for people: what a network scores, by whose weights, and what its paper printed beside them."""
+    """Rows of `speed.csv` for people: what a network scores, by whose weights, and what its paper printed."""
     rows = []
     for row in speed.to_dict("records"):
         score = _best_known(row["model"], quality)
