@@ -40,6 +40,16 @@ def mirror() -> Path:
     return Path(MIRROR)
 
 
+@pytest.fixture
+def cuda() -> str:
+    """The name of a GPU; tests that need one are skipped without it."""
+    import torch  # here: after the variables above
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device is at hand")
+    return "cuda"
+
+
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network, and no settings from the caller's environment.

@@ -352,3 +352,14 @@ def test_what_names_no_radius_is_never_tiled(network: nn.Module) -> None:
     image = np.random.default_rng(0).random((40, 50), np.float32)
     estimates = [Upscaler(SUBJECT, network, 3, memory=memory).luminance(image) for memory in (10**9, 400)]
     np.testing.assert_array_equal(*estimates)
+
+
+# A GPU.
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-4), ("bfloat16", 3e-2)])
+def test_a_gpu_gives_what_a_processor_gives(precision: str, error: float, cuda: str) -> None:
+    network, image = random_network(), np.random.default_rng(0).random((40, 50), np.float32)
+    expected = Upscaler(SUBJECT, network, 3).luminance(image)
+    found = Upscaler(SUBJECT, network.to(cuda), 3, cuda, precision=precision).luminance(image)
+    np.testing.assert_allclose(found, expected, atol=error * np.abs(expected).max())

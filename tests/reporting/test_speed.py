@@ -1,6 +1,7 @@
 """Speed rows: operations counted by hand, contenders that take known times, the table that keeps them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from srrepro.reporting.speed import (
     training_flops,
     training_speed,
 )
+from srrepro.training.engine import precisions
 
 
 def test_operations_of_a_layer() -> None:
@@ -120,6 +122,14 @@ def test_inference_beside_the_eager_default(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(found.baseline_ratio > 0 and 0 < found.peak_share < 1 for found in rows)
 
 
+def test_inference_on_a_gpu(cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
+    rows = inference_speed("srcnn-915", (12, 10), cuda)
+    assert [found.mode for found in rows] == ["plain", "eager"]
+    assert all(found.median_ms > 0 and found.device == cuda and found.peak_memory_mib is not None for found in rows)
+
+
 def test_training_is_timed_in_a_clone_only(
     pretend: Callable[..., DataFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -151,3 +161,18 @@ def test_every_contender_trains(bfloat16: bool, tmp_path: Path, monkeypatch: pyt
     assert [(row.precision, row.mode) for row in rows] == expected
     assert all(row.samples_per_s > 0 and 0 < row.peak_share < 1 for row in rows)
     assert {(row.batch, row.height, row.layout) for row in rows[1:]} == {(rows[0].batch, rows[0].height, "nhwc")}
+
+
+@pytest.mark.skipif(not PLAIN.exists(), reason="bench/ is not here: no clone")
+def test_every_contender_trains_on_a_gpu(cuda: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLAIN.parents[1])
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
+    sgd = replace(models.recipe("srcnn-915"), name="of the demo")
+    assert sgd.training is not None
+    sgd = replace(sgd, training=replace(sgd.training, set="demo-train", validation="demo-test", logged=()))
+    monkeypatch.setattr(models, "recipe", lambda name: sgd)
+    rows = training_speed("of the demo", DataFolder(tmp_path, None), cuda)
+    modes = [(precision, mode) for precision in precisions(cuda) for mode in ("eager", "graph", "compiled")]
+    assert sorted((row.precision, row.mode) for row in rows) == sorted([("float32", "plain"), *modes])
+    assert all(row.samples_per_s > 0 and row.device == cuda for row in rows)

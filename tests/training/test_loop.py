@@ -415,13 +415,6 @@ def test_device_precision_and_mode_must_fit(recipe: Recipe, changes: dict[str, A
         Run(recipe=recipe, scale=3, **changes)
 
 
-@pytest.fixture
-def cuda() -> str:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device is at hand")
-    return "cuda"
-
-
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 @pytest.mark.parametrize("mode", ["graph", "compiled"])
 def test_a_gpus_modes_take_the_eager_steps(mode: Mode, precision: Precision, cuda: str) -> None:
@@ -447,6 +440,19 @@ def test_a_gpus_modes_take_the_eager_steps(mode: Mode, precision: Precision, cud
     assert same_losses == pytest.approx(losses, rel=tolerance)
     for name, expected in weights.items():
         torch.testing.assert_close(same_weights[name], expected, atol=tolerance / 10, rtol=tolerance, msg=name)
+
+
+@pytest.mark.parametrize("run", [SOAP_RUN, MUON_RUN], ids=["soap", "muon"])
+def test_a_gpu_learns_what_a_processor_does(
+    run: Run, cuda: str, folder: DataFolder, workplace: Callable[[], Path]
+) -> None:
+    """SGD's steps are compared one by one; these decompose matrices, which every library does in its own order."""
+    losses = []
+    for device in ("cpu", cuda):
+        _, state = train(replace(run, device=device, mode="eager"), folder, workplace())
+        losses.append([row["loss"] for row in state.log])
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert losses[1][-1] < losses[1][0]
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
