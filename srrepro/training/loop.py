@@ -1,4 +1,7 @@
-"""The one training loop: every recipe runs through it, from the store to the last weights."""
+"""The one training loop: every recipe runs through it, from the store to the last weights.
+
+Over 300 lines: half are what a run is, and what it does when it is stopped.
+"""
 
 import math
 import signal
