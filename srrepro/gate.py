@@ -122,14 +122,16 @@ def _cheap_and_certain(committed: Path, names: Sequence[str]) -> list[Row]:
     try:
         table = pd.read_csv(committed)
         rows: list[Row] = table[[*KEYS, *EXPECTED]].to_dict("records")  # type: ignore[assignment]
-        named = bool(table[[*ALWAYS]].notna().all(axis=None))
+        named = bool(table[list(ALWAYS)].notna().all(axis=None))
         numbers = not rows or all(is_numeric_dtype(table[name]) for name in ("scale", "budget", "psnr_db", "ssim"))
     except (OSError, ValueError, KeyError) as error:
         msg = f"{asked} it is no quality.csv ({error}). Name a results folder."
         raise InputError(msg) from error
-    chosen = [row for row in rows if row["origin"] != "trained" or _is_what_ships(row)] if named and numbers else []
-    if not (named and numbers and all(pd.notna(row[column]) for row in chosen for column in EXPECTED)):
-        msg = f"{asked} it has gaps, or words for numbers. Make it anew: srrepro report."
+    msg = f"{asked} it has gaps, or words for numbers. Make it anew: srrepro report."
+    if not named or not numbers:
+        raise InputError(msg)
+    chosen = [row for row in rows if row["origin"] != "trained" or _is_what_ships(row)]
+    if any(pd.isna(row[column]) for row in chosen for column in EXPECTED):
         raise InputError(msg)
     known = {row["dataset"] for row in rows}
     for name in names:

@@ -1,6 +1,6 @@
 """Jobs, the suites that they make up, and how one is carried out: prepare, train, evaluate, leave evidence.
 
-Over 300 lines: a third are the lists of the suites.
+Over 300 lines: a job, its place in a suite and what it leaves are one story.
 """
 
 import json
@@ -46,6 +46,9 @@ class Workshop:
     precision: Precision | None = None
     memory: int = MEMORY
     mode: Mode | None = None
+
+    def mode_in(self, precision: Precision) -> Mode:
+        return self.mode or fastest_mode(self.device, precision)
 
     @property
     def runs(self) -> Path:
@@ -256,7 +259,7 @@ def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
         budget=job.budget,
         device=shop.device,
         precision=precision,
-        mode=shop.mode or fastest_mode(shop.device, precision),
+        mode=shop.mode_in(precision),
         memory=shop.memory,
     )
 
@@ -270,7 +273,7 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
     kept = shop.runs / name
     if kept.exists() and not force:
         return kept, False
-    mode = shop.mode or fastest_mode(shop.device)
+    mode = shop.mode_in("float32")
     upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=mode)
     scores = _scores(upscaler, job.test_sets, shop)
     if kept.exists():

@@ -265,7 +265,7 @@ VDSR_T91_MUON = replace(
     of_the_paper=False,  # ours: another optimiser
 )
 
-# The same with patches that overlap: four times as many of them, and the images' right and lower edges too.
+# The same with patches that overlap: 27,954 of them instead of 7,992, nearer to the images' right and lower edges.
 VDSR_T91_MUON_OVERLAP = replace(
     VDSR_T91_MUON,
     name="vdsr-t91-muon-overlap",
