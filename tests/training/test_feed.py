@@ -64,12 +64,6 @@ def test_an_epoch_may_be_entered_anywhere(folder: DataFolder) -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_all_scales_meet_in_a_batch(folder: DataFolder) -> None:
-    scales = read_training(folder, SHAPE).scale
-    order = order_of(len(scales), 0).numpy()
-    assert all(set(scales[order[start : start + BATCH]]) == {2, 3} for start in range(0, 5 * BATCH, BATCH))
-
-
 def test_a_store_that_fits_to_the_byte_is_read_once(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[object] = []
     stream = feeding.stream_training

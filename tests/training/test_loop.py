@@ -248,16 +248,18 @@ def test_streamed_patches_change_nothing(
     assert without_times(log) == without_times(same_log)
 
 
+@pytest.mark.parametrize("base", [SOAP_RUN, VDSR_RUN], ids=["one scale", "two scales"])
 def test_the_engine_is_given_the_patches_in_their_order(
-    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+    base: Run, folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = with_training(SOAP_RECIPE, augmentation=NoAugmentation())
-    run = Run(recipe=recipe, scale=3, log_points=LOG_POINTS, seed=4)
+    batch = 9
+    run = replace(base, recipe=with_training(base.recipe, augmentation=NoAugmentation(), batch=batch), seed=4)
     prepare_training(folder, run.shape)
     patches = read_training(folder, run.shape)
-    epoch = len(patches.high) // BATCH
-    assert len(patches.high) % BATCH, "the data should not divide into batches, so that what is left over shows"
-    assert 2 * epoch < STEPS
+    assert set(patches.scale) == set(run.scales)
+    epoch = len(patches.high) // batch
+    assert len(patches.high) % batch, "the data should not divide into batches, so that what is left over shows"
+    assert 2 * epoch < run.steps
 
     given: list[tuple[Tensor, Tensor]] = []
     step = Engine.step
@@ -268,11 +270,13 @@ def test_the_engine_is_given_the_patches_in_their_order(
 
     monkeypatch.setattr(Engine, "step", noted)
     train(run, folder, workplace())
+    border = (run.training.patches.patch - run.training.patches.label) // 2
+    inside = slice(border, patches.high.shape[1] - border)
     for number, (inputs, high) in enumerate(given):
         order = run.training.order(len(patches.high), seed=4, epoch=number // epoch).numpy()
-        chosen = order[number % epoch * BATCH :][:BATCH]
+        chosen = order[number % epoch * batch :][:batch]
         np.testing.assert_array_equal(inputs[:, 0], patches.inputs[chosen])
-        np.testing.assert_allclose(high[:, 0], patches.high[chosen, 2:-2, 2:-2] / 255, atol=1e-7)
+        np.testing.assert_allclose(high[:, 0], patches.high[chosen][:, inside, inside] / 255, atol=1e-7)
 
 
 def test_augmentation_is_given_the_seed_and_the_step(
