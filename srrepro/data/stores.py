@@ -224,8 +224,8 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
     digest = hashlib.sha256()
     low = shape.patch // shape.scales[0] if shape.takes == "low" else shape.patch
     sides = {shape.takes: low, "high": shape.patch}
-    for name, side in sides.items():
-        file.create_dataset(
+    columns = {
+        name: file.create_dataset(
             name,
             shape=(0, side, side),
             maxshape=(None, side, side),
@@ -233,7 +233,12 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
             dtype=np.uint8 if name == "high" else np.float32,
             fletcher32=True,
         )
-    file.create_dataset("scale", shape=(0,), maxshape=(None,), chunks=(CHUNK,), dtype=np.uint8, fletcher32=True)
+        for name, side in sides.items()
+    }
+    columns["scale"] = file.create_dataset(
+        "scale", shape=(0,), maxshape=(None,), chunks=(CHUNK,), dtype=np.uint8, fletcher32=True
+    )
+    count = 0
     todo = [(scale, path) for scale in shape.scales for path in paths]
     for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
         planes = degrade(images.read(path), scale)
@@ -241,9 +246,10 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
         inputs = take_patches(getattr(planes, shape.takes), patch=low, stride=shape.stride // ratio)
         high = take_patches(planes.reference, patch=shape.patch, stride=shape.stride)
         for name, values in ((shape.takes, inputs), ("high", high), ("scale", np.full(len(high), scale, np.uint8))):
-            file[name].resize(len(file[name]) + len(values), axis=0)
-            file[name][len(file[name]) - len(values) :] = values
+            columns[name].resize(count + len(values), axis=0)
+            columns[name][count:] = values
             digest.update(np.ascontiguousarray(values).data)
+        count += len(high)
     return digest.hexdigest()
 
 
