@@ -15,12 +15,13 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "pillow")
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Versions, processor, threads, and the commit if this is a clone."""
+    """Versions, processor or GPU with its driver, threads, and the commit if this is a clone."""
     return {
         "commit": commit(),
         "versions": {"srrepro": version("srrepro"), "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
         "machine": machine(device),
+        **({} if device == "cpu" else {"driver": _driver(), "cuda": torch.version.cuda}),
         "threads": torch.get_num_threads(),
     }
 
@@ -30,6 +31,16 @@ def machine(device: str) -> str:
     if device != "cpu":
         return torch.cuda.get_device_name(device)
     return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def _driver() -> str | None:
+    """Of NVIDIA's GPUs, as its own tool calls it; None where there is no such tool."""
+    ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answers = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answers[0] if answers else None
 
 
 def commit() -> str | None:
