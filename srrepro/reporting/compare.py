@@ -6,6 +6,7 @@ times so much longer are if the truth were `TOLERANCE`, and a task is slower whe
 other work makes single times several times as long, and a mean would follow them. Two clocks are read: on a machine
 that is busy otherwise the time that passes scatters widely, the time that the processors worked for the task does not.
 Either may convict; one acquits for both only where the other's medians do not speak against it: waiting is no work.
+A task that is acquitted is not timed again, so that rounds soon cost little.
 """
 
 import json
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ FEWEST, MOST = 10, 50
 EXCLUDED = 1.15
 Timed = dict[str, list[float]]
 """By task, milliseconds that passed, and that the processors worked."""
+Turn = Callable[[Collection[str]], Timed]
+"""Times all tasks but those of the given names."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +84,36 @@ def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
     if _git(clone, "status", "--porcelain", "--untracked-files=no", asked=asked):
         say("what is not committed is not timed")
     with _ended_like_interrupted(), _worktree(clone, before) as old, _worktree(clone, now) as new:
-        return in_turns(lambda: _turn(old, script, models), lambda: _turn(new, script, models))
+        return in_turns(
+            lambda acquitted: _turn(old, script, models, acquitted),
+            lambda acquitted: _turn(new, script, models, acquitted),
+        )
 
 
-def in_turns(before: Callable[[], Timed], now: Callable[[], Timed]) -> list[Comparison]:
+def in_turns(before: Turn, now: Turn) -> list[Comparison]:
     """Rounds of one turn each, until one task is slower or every one is decided."""
-    rounds: list[tuple[Timed, Timed]] = []
-    while True:
-        if len(rounds) % 2:
-            new, old = now(), before()
+    rounds: dict[str, list[tuple[list[float], list[float]]]] = {}
+    found: dict[str, Comparison] = {}
+    for number in range(1, MOST + 1):
+        acquitted = [task for task, one in found.items() if one.verdict == "not slower"]
+        if number % 2:
+            old, new = before(acquitted), now(acquitted)
         else:
-            old, new = before(), now()
-        rounds.append((old, new))
-        say(f"round {len(rounds)} of {FEWEST} to {MOST}")
-        if len(rounds) < FEWEST:
+            new, old = now(acquitted), before(acquitted)
+        say(f"round {number} of {FEWEST} to {MOST}, {len(old)} tasks")
+        for task in old:
+            rounds.setdefault(task, []).append((old[task], new[task]))
+        if number < FEWEST:
             continue
-        found = [_compared(task, rounds) for task in old]
-        verdicts = [one.verdict for one in found]
-        if "slower" in verdicts or "undecided" not in verdicts or len(rounds) == MOST:
-            return found
+        found |= {task: _compared(task, rounds[task]) for task in old}
+        verdicts = {one.verdict for one in found.values()}
+        if "slower" in verdicts or "undecided" not in verdicts:
+            break
+    return list(found.values())
 
 
-def _compared(task: str, rounds: Sequence[tuple[Timed, Timed]]) -> Comparison:
-    before, now = (np.array([commit[task] for commit in commits]).T for commits in zip(*rounds, strict=True))
+def _compared(task: str, rounds: Sequence[tuple[list[float], list[float]]]) -> Comparison:
+    before, now = (np.array(clocks).T for clocks in zip(*rounds, strict=True))
     medians = np.median(before, axis=1), np.median(now, axis=1)
     ratio, work_ratio = medians[1] / medians[0]
     if_slow = mannwhitneyu(now, before * EXCLUDED, alternative="less", axis=1).pvalue
@@ -119,9 +129,9 @@ def _compared(task: str, rounds: Sequence[tuple[Timed, Timed]]) -> Comparison:
     )
 
 
-def _turn(worktree: Path, script: Path, models: Sequence[str]) -> Timed:
+def _turn(worktree: Path, script: Path, models: Sequence[str], acquitted: Collection[str]) -> Timed:
     done = subprocess.run(
-        [sys.executable, str(script), *models],
+        [sys.executable, str(script), *models, *(f"--without={task}" for task in acquitted)],
         cwd=worktree,
         env=apart() | {"PYTHONPATH": str(worktree), "OMP_WAIT_POLICY": "passive"},  # spinning passes for work
         capture_output=True,
