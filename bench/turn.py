@@ -22,7 +22,7 @@ from srrepro.evaluation.weights import of_run
 from srrepro.kernels.convolution import fastest_mode
 from srrepro.training.engine import Engine, fastest_precision
 
-SECONDS, LEAST = 0.5, 4
+SECONDS, LEAST = 1.0, 4
 """Repetitions, if possible one that other work left alone."""
 IMAGE = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
 

@@ -5,7 +5,7 @@ The noise is not assumed but read off the scatter of all rounds: the rank test o
 times so much longer are if the truth were `TOLERANCE`, and a task is slower when that is below `DOUBT`. Ranks, because
 other work makes single times several times as long, and a mean would follow them. Two clocks are read: on a machine
 that is busy otherwise the time that passes scatters widely, the time that the processors worked for the task does not.
-Either may convict; one acquits for both only where the other's medians do not speak against it: waiting is no work.
+Either may convict; one acquits for both only where the other does not speak against it: waiting is no work.
 A task that is acquitted is not timed again, so that rounds soon cost little.
 """
 
@@ -33,6 +33,8 @@ DOUBT = 0.0002
 FEWEST, MOST = 10, 50
 """Rounds: as many as it takes to prove a slowdown, or to exclude one of 15 %."""
 EXCLUDED = 1.15
+SUSPICION = 0.3
+"""Below such a chance, the clock that does not acquit speaks against it."""
 Timed = dict[str, list[float]]
 """By task, milliseconds that passed, and that the processors worked."""
 Turn = Callable[[Collection[str]], Timed]
@@ -44,7 +46,7 @@ class Comparison:
     """One task in milliseconds, medians over the rounds; ratios now through before, `work_ratio` of processor time.
 
     `chance` of times like these if it were slower by `TOLERANCE` only, and `chance_if_slow` if it were by `EXCLUDED`;
-    each by the clock that says so more clearly, the second only while neither median is slower by `TOLERANCE`.
+    each by the clock that says so more clearly, the second only where the other clock does not speak against it.
     """
 
     task: str
@@ -116,15 +118,17 @@ def _compared(task: str, rounds: Sequence[tuple[list[float], list[float]]]) -> C
     before, now = (np.array(clocks).T for clocks in zip(*rounds, strict=True))
     medians = np.median(before, axis=1), np.median(now, axis=1)
     ratio, work_ratio = medians[1] / medians[0]
+    chance = mannwhitneyu(now, before * TOLERANCE, alternative="greater", axis=1).pvalue
     if_slow = mannwhitneyu(now, before * EXCLUDED, alternative="less", axis=1).pvalue
+    alone = if_slow[chance[::-1] > SUSPICION]  # of the clocks that may acquit for both
     return Comparison(
         task=task,
         before_ms=float(medians[0][0]),
         now_ms=float(medians[1][0]),
         ratio=float(ratio),
         work_ratio=float(work_ratio),
-        chance=float(mannwhitneyu(now, before * TOLERANCE, alternative="greater", axis=1).pvalue.min()),
-        chance_if_slow=float(if_slow.min() if max(ratio, work_ratio) < TOLERANCE else if_slow.max()),
+        chance=float(chance.min()),
+        chance_if_slow=float(min([if_slow.max(), *alone])),
         rounds=len(rounds),
     )
 
