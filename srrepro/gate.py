@@ -145,7 +145,8 @@ def _is_what_ships(row: Row) -> bool:
     """Whether a row of something trained is that of the run whose weights ship."""
     if not weights.ships(row["model"], row["scale"]):
         return False
-    return bool(row["budget"] == 1) and row["precision"] == "float32"
+    precision = "bfloat16" if row["model"] in weights.IN_BFLOAT16 else "float32"
+    return bool(row["budget"] == 1) and row["precision"] == precision
 
 
 def _set_and_scale(row: Row) -> tuple[str, int]:

@@ -98,6 +98,7 @@ def _t91() -> Iterator[Job]:
     yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
     yield Train(name="vdsr-t91")
     yield Train(name="vdsr-t91-muon")
+    yield Train(name="vdsr-t91-muon-overlap")
 
 
 def _paper() -> Iterator[Job]:
