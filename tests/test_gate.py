@@ -171,6 +171,18 @@ def test_runs_whose_weights_do_not_ship_are_left_out(shop: Workshop) -> None:
     assert {row["model"] for row in found(shop).rows} == {"bicubic", "srcnn-915-quick", DEMO}
 
 
+def test_only_rows_of_the_precision_that_ships_are_measured(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate.weights, "IN_BFLOAT16", {"srcnn-915-quick"})
+    assert {row["model"] for row in found(shop).rows} == {"bicubic", DEMO}
+    path = shop.results / "quality.csv"
+    table = pd.read_csv(path)
+    table.loc[table["origin"] == "trained", "precision"] = "bfloat16"
+    table.to_csv(path, index=False)
+    outcome = found(shop)
+    assert outcome.measured_anew == 4
+    assert not outcome.differing
+
+
 def test_a_row_whose_first_seed_is_still_to_come_is_no_gap(shop: Workshop) -> None:
     path = shop.results / "quality.csv"
     table = pd.read_csv(path)
