@@ -453,7 +453,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
     (begun_with,) = run.about["begun_with"]
     assert begun_with == {key: run.about[key] for key in begun_with} | {"commit": begun_with["commit"]}
     assert begun_with["commit"] != run.about["commit"] == "another commit"
-    assert f"mode {run.about['mode']}, float32" in result.stderr
+    assert f"mode {run.about['mode']}, {run.about['precision']}" in result.stderr
 
 
 def test_fresh_starts_anew(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
