@@ -32,7 +32,7 @@ from srrepro.reporting import provenance, speed
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.suites import SUITES, Measure, Train
-from srrepro.training.engine import Engine
+from srrepro.training.engine import Engine, fastest_precision
 from srrepro.training.loop import Run, Stopped
 
 VERBS = sorted(main.commands)
@@ -453,7 +453,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
     (begun_with,) = run.about["begun_with"]
     assert begun_with == {key: run.about[key] for key in begun_with} | {"commit": begun_with["commit"]}
     assert begun_with["commit"] != run.about["commit"] == "another commit"
-    assert f"mode {run.about['mode']}, {run.about['precision']}" in result.stderr
+    assert f"mode {run.about['mode']}, {fastest_precision('cpu')}" in result.stderr
 
 
 def test_fresh_starts_anew(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
