@@ -1,21 +1,45 @@
-"""The measurement behind every number, under one name. Numbers of two names must not meet in one table.
+"""The measurement behind every number, under a name. A number is compared with numbers of the same name only.
 
 `matlab-y-v1`: crop the image to a multiple of the scale; Y = MATLAB `rgb2ycbcr` on uint8; degrade Y / 255 in float
 with MATLAB's bicubic `imresize`, mirrored border, down, then up, without rounding in between (`srrepro.data.degrade`);
 run the network in float32; clip, round to uint8; drop `scale` pixels from every edge; PSNR with peak 255 and Wang's
 SSIM against the uint8 Y. A grey image is used as it is.
+
+`vdsr-y-v1`: the same, but the interpolated luminance is clamped to [16, 235] / 255 before anything uses it, bicubic's
+own row included. So the VDSR paper's tables were made (its authors' code: kjw0612/rcn 79f2bab, methods/VDSR.m).
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from numpy import ndarray
 
 from srrepro.evaluation.metrics import WINDOW, psnr, ssim
 
-NAME = "matlab-y-v1"
 PEAK = 255.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What decides a number. `clamp`: the interpolated luminance is held between these levels of 255, or None."""
+
+    name: str
+    clamp: tuple[int, int] | None = None
+
+    def admitted(self, interpolated: Float32[ndarray, "*n h w"]) -> Float32[ndarray, "*n h w"]:
+        """The interpolated luminance, about 0 to 1, as everything after it sees it."""
+        if self.clamp is None:
+            return interpolated
+        low, high = self.clamp
+        return np.clip(interpolated, np.float32(low / PEAK), np.float32(high / PEAK))
+
+
+MATLAB_Y = Protocol(name="matlab-y-v1")
+VDSR_Y = Protocol(name="vdsr-y-v1", clamp=(16, 235))
+PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y)}
+NAME = MATLAB_Y.name
 
 
 class Quality(NamedTuple):

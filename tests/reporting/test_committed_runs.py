@@ -1,0 +1,30 @@
+"""Evidence outlives code: committed run folders stay valid, and a recipe leads to the same folder still."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from srrepro import models
+from srrepro.models.recipe import digest
+from srrepro.reporting.audit import audit
+from srrepro.reporting.evidence import folders, read
+
+ROOT = Path(__file__).parents[2]
+with (ROOT / "tests/reference/committed_runs.csv").open(encoding="utf-8") as text:
+    COMMITTED = [row["run"] for row in csv.DictReader(text)]
+
+
+@pytest.mark.skipif(not (ROOT / "results").is_dir(), reason="the evidence lies in a clone only")
+def test_no_run_folder_was_lost_and_all_are_whole() -> None:
+    assert set(COMMITTED) <= {folder.name for folder in folders(ROOT / "results/runs")}
+    assert audit(ROOT / "results", ROOT / "README.md") == []
+
+
+@pytest.mark.parametrize("name", [name for name in COMMITTED if "_s" in name])
+def test_a_recipe_leads_to_the_same_folder_still(name: str) -> None:
+    run = read(ROOT / "results/runs" / name)
+    recipe, about = models.recipe(run.subject.name), run.about
+    store = about["store"]["digest"]
+    found = digest(recipe.name, recipe.network, recipe.training, store, run.subject.budget, about["precision"])
+    assert name.endswith(f"_s{run.subject.seed}_{found}")
