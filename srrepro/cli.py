@@ -197,7 +197,7 @@ def list_() -> None:
             "network": recipe.model,
             "trains on": recipe.training.set if recipe.training else "",
             "scales": _scales_of(recipe),
-            "backprops": f"{recipe.training.backprops:,}" if recipe.training else "",
+            "length": _length_of(recipe),
             "the paper's own": "yes" if recipe.of_the_paper else "",
             "weights ship for": " ".join(f"×{s}" for s in suites.SCALES if ships(recipe.name, s)),
         }
@@ -226,6 +226,13 @@ def _scales_of(recipe: Recipe) -> str:
     if recipe.training is None or recipe.training.scales is None:
         return "--scale"
     return " ".join(f"×{scale}" for scale in recipe.training.scales)
+
+
+def _length_of(recipe: Recipe) -> str:
+    if recipe.training is None:
+        return ""
+    backprops, epochs = recipe.training.backprops, recipe.training.epochs
+    return f"{backprops:,} backprops" if epochs is None else f"{epochs} epochs"
 
 
 @main.command(epilog="Example: srrepro show srcnn-915")

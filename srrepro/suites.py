@@ -27,7 +27,7 @@ from srrepro.progress import say
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import provenance
 from srrepro.training.engine import Precision, fastest_precision, precisions
-from srrepro.training.loop import Diverged, Run, Stopped, train
+from srrepro.training.loop import Diverged, Run, State, Stopped, train
 
 SCALES = (2, 3, 4)
 TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
@@ -311,7 +311,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             else:
                 weights.save(network, workplace / evidence.WEIGHTS, run.subject)
                 sha256 = sha256_of(workplace / evidence.WEIGHTS)
-                about = _about(run, shop, state.seconds) | {"weights_sha256": sha256} | made_with | others
+                about = _about(run, shop, state) | {"weights_sha256": sha256} | made_with | others
                 evidence.write(
                     shop.runs,
                     name,
@@ -338,12 +338,13 @@ def _made_with_before(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     return {"begun_with": others} if others else {}
 
 
-def _about(run: Run, shop: Workshop, seconds: float) -> dict[str, Any]:
+def _about(run: Run, shop: Workshop, state: State) -> dict[str, Any]:
+    backprops = state.log[-1]["backprops"]
     return {
         "recipe": described(run.recipe),
-        "backprops": run.backprops,
-        "seconds": seconds,
-        "samples_per_s": run.backprops / seconds,
+        "backprops": backprops,
+        "seconds": state.seconds,
+        "samples_per_s": backprops / state.seconds,
         "device": run.device,
         "precision": run.precision,
         "mode": run.mode,

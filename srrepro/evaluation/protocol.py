@@ -32,8 +32,9 @@ class Protocol:
         """The interpolated luminance, about 0 to 1, as everything after it sees it."""
         if self.clamp is None:
             return interpolated
-        low, high = self.clamp
-        return np.clip(interpolated, np.float32(low / PEAK), np.float32(high / PEAK))
+        low, high = (np.float32(level / PEAK) for level in self.clamp)
+        clamped: Float32[ndarray, "*n h w"] = np.minimum(np.maximum(interpolated, low), high)
+        return clamped
 
 
 MATLAB_Y = Protocol(name="matlab-y-v1")

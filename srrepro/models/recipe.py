@@ -2,7 +2,7 @@
 
 A recipe is frozen data that can act: every peculiarity is a small frozen dataclass with `__call__`, so it runs in the
 training loop and also prints, hashes and compares. Numbers belong to the papers' files, with their source beside them.
-Over 300 lines, because a paper should find all words in one place.
+Over 400 lines, because a paper should find all words in one place.
 """
 
 import hashlib
@@ -10,11 +10,12 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from random import Random
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.overrides import handle_torch_function, has_torch_function
@@ -64,9 +65,15 @@ class GaussianInit:
                 parameter.zero_()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeInit:
-    """He et al.: weights from a Gaussian whose variance is 2 / (inputs of a filter), biases zero."""
+    """He et al.: weights from a Gaussian whose variance is 2 / (inputs of a filter), biases zero.
+
+    `last` is a factor on the weights of the last layer, `last_bias` what its biases start at.
+    """
+
+    last: float | None = None
+    last_bias: float | None = None
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> None:
@@ -75,6 +82,11 @@ class HeInit:
                 nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
             else:
                 parameter.zero_()
+        layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        if self.last is not None:
+            layers[-1].weight *= self.last
+        if self.last_bias is not None and layers[-1].bias is not None:
+            layers[-1].bias += self.last_bias
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,14 @@ class EuclideanLoss:
 
     def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().sum() / (2 * len(high))
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Squared errors summed over the pixels, averaged over the patches: `EuclideanLoss` without its half."""
+
+    def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+        return (estimate - high).square().sum() / len(high)
 
 
 @dataclass(frozen=True)
@@ -194,6 +214,15 @@ class Muon:
 
 
 @dataclass(frozen=True)
+class ClearMomentum:
+    """SGD starts again from standing whenever the learning rate has changed."""
+
+    def __call__(self, optimiser: torch.optim.Optimizer) -> None:
+        for state in optimiser.state.values():
+            state["momentum_buffer"].zero_()
+
+
+@dataclass(frozen=True)
 class FixedOrder:
     """One shuffle for the whole run: every epoch visits the same batches in the same order."""
 
@@ -201,12 +230,16 @@ class FixedOrder:
         return _permutation(count, seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NewOrder:
-    """A new shuffle for every epoch."""
+    """A new shuffle for every epoch; the share `held_out`, drawn once, is never shown."""
+
+    held_out: float | None = None
 
     def __call__(self, count: int, *, seed: int, epoch: int) -> Tensor:
-        return _permutation(count, seed * 1_000_003 + epoch)
+        shown = count - int(count * (self.held_out or 0))
+        order = _permutation(shown, seed * 1_000_003 + epoch)
+        return order if shown == count else _permutation(count, seed)[order]
 
 
 def _permutation(count: int, seed: int) -> Tensor:
@@ -217,7 +250,11 @@ def _permutation(count: int, seed: int) -> Tensor:
 class NoAugmentation:
     """Patches as they are."""
 
-    def __call__(self, inputs: Tensor, labels: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    images = 1
+
+    def __call__(
+        self, inputs: Tensor, labels: Tensor, *, seed: int, step: int, which: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         return inputs, labels
 
 
@@ -228,42 +265,100 @@ class TurnAndFlip:
     The draw depends on seed and step alone, so a resumed run repeats it.
     """
 
+    images = 1
+
     def __call__(
-        self, inputs: Float[Tensor, "n 1 h h"], labels: Shaped[Tensor, "n 1 p p"], *, seed: int, step: int
+        self,
+        inputs: Float[Tensor, "n 1 h h"],
+        labels: Shaped[Tensor, "n 1 p p"],
+        *,
+        seed: int,
+        step: int,
+        which: Tensor | None = None,
     ) -> tuple[Float[Tensor, "n 1 h h"], Shaped[Tensor, "n 1 p p"]]:
-        which = Random(f"{seed} {step}").randrange(8)
-        turns, flipped = which % 4, which >= 4
+        number = Random(f"{seed} {step}").randrange(8)
+        return _turned(inputs, number), _turned(labels, number)
 
-        def turn(planes: Tensor) -> Tensor:
-            return torch.rot90(planes.flip(-1) if flipped else planes, turns, (-2, -1))
 
-        return turn(inputs), turn(labels)
+@dataclass(frozen=True)
+class EveryImage:
+    """An epoch shows every patch in `images` ways: 4 for itself and its mirror images, 8 for the turns of these, too.
+
+    `which` says for every patch of a batch which of them it is, 0 being the patch itself.
+    """
+
+    images: int
+
+    def __call__(
+        self,
+        inputs: Float[Tensor, "n 1 h h"],
+        labels: Shaped[Tensor, "n 1 p p"],
+        *,
+        seed: int,
+        step: int,
+        which: Int64[Tensor, " n"] | None = None,
+    ) -> tuple[Float[Tensor, "n 1 h h"], Shaped[Tensor, "n 1 p p"]]:
+        numbers = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device) if which is None else which
+        return self._shown(inputs, numbers), self._shown(labels, numbers)
+
+    def _shown(self, planes: Tensor, which: Tensor) -> Tensor:
+        """Each plane's pixels, gathered in the order of its image: nothing depends on a value, so a GPU never waits."""
+        table = _pixels_of_images(planes.shape[-1], self.images, planes.device)
+        return planes.flatten(1).gather(1, table[which]).view_as(planes)
+
+
+@cache
+def _pixels_of_images(side: int, images: int, device: torch.device) -> Int64[Tensor, "i p"]:
+    """For each image of a square, where its pixels are found; the first four are mirrored in rows, columns or both."""
+    square = torch.arange(side**2).view(1, 1, side, side)
+    return torch.stack([_turned(square, number).flatten() for number in (0, 4, 2, 6, 1, 5, 3, 7)[:images]]).to(device)
+
+
+def _turned(planes: Tensor, number: int) -> Tensor:
+    """One of the eight images of a square: `number` % 4 quarter turns, mirrored before from 4 on."""
+    return torch.rot90(planes.flip(-1) if number >= 4 else planes, number % 4, (-2, -1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Everything a paper decided about training. A step is one batch; `backprops` counts patches, not steps.
+    """Everything a paper decided about training. A step is one batch.
 
-    `validation` is the set that choices are made on; the sets in `logged` are only looked at. `loss` is a mean over the
-    patches of a batch. `scales`, where there are any, are mixed in every batch and served by one network; without
-    them a network is trained for each scale. `clip` changes the gradients in place; it is told the learning rate.
+    The length is given as `backprops`, which counts patches, not steps, or as `epochs`, passes over all patches.
+
+    `validation` is the set that choices are made on, if any are; the sets in `logged` are only looked at, at
+    `log_points` moments of the run. `loss` is a mean over the patches of a batch. `scales`, where there are any, are
+    mixed in every batch and served by one network; without them a network is trained for each scale. `clip` changes
+    the gradients in place; it is told the learning rate. `incomplete` uses the last batch of an epoch though it may be
+    smaller than the others; without it what is left over waits for another epoch's order. `at_new_rate` is done to
+    the optimiser between two steps of different learning rates. `protocol` names the measurement, and decides the
+    interpolated images that the network is trained on; None is `matlab-y-v1`.
     """
 
     set: str
-    validation: str
+    validation: str | None
     logged: tuple[str, ...]
     patches: Patches
     init: OwnInit | GaussianInit | HeInit
-    loss: EuclideanLoss | MeanSquaredError
+    loss: EuclideanLoss | SquaredError | MeanSquaredError
     optimiser: SGD | SOAP | Muon
     schedule: Constant | Steps | Cosine
     rates: LayerRates | OneRate
     order: FixedOrder | NewOrder
-    augmentation: NoAugmentation | TurnAndFlip
+    augmentation: NoAugmentation | TurnAndFlip | EveryImage
     batch: int
-    backprops: int
+    backprops: int | None = None
+    epochs: int | None = None
     scales: tuple[int, ...] | None = None
     clip: Callable[[list[Tensor], float | Tensor], None] | None = None
+    protocol: str | None = None
+    at_new_rate: Callable[[torch.optim.Optimizer], None] | None = None
+    incomplete: Literal[True] | None = None
+    log_points: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.backprops is None) == (self.epochs is None):
+            msg = f"a run has a length in backprops ({self.backprops}) or in epochs ({self.epochs}), one of the two"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 CVPR 2016, arXiv 1511.04587.
 
 Differs from the paper in nothing known; what it leaves open (the clipping bound, the length of the run on 291 images)
-is marked `# ours:`. Results: results/tables.md. (Over 300 lines: ten recipes, each number with its source.)
+is marked `# ours:`. Results: results/tables.md. (Over 400 lines: eleven recipes, each number with its source.)
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from srrepro.models.recipe import (
     SGD,
     AuthorsWeights,
+    ClearMomentum,
     Cosine,
     EuclideanLoss,
     HeInit,
@@ -27,6 +28,7 @@ from srrepro.models.recipe import (
     OwnInit,
     Patches,
     Recipe,
+    SquaredError,
     Steps,
     Training,
     TurnAndFlip,
@@ -177,47 +179,92 @@ VDSR_T91 = Recipe(
     of_the_paper=True,
 )
 
-VDSR_291 = replace(
+# The first author's own code, github.com/kjw0612/rcn at d12694b (rcn.m, rcn_train.m) with his MatConvNet,
+# kjw0612/snudeep at d55351a (vl_simplenn.m). It differs from the text in six decisions: docs/vdsr.md.
+BY_CODE = Training(
+    set="T91",  # code: rcn.m, data/91
+    validation=None,  # ours: nothing is chosen on it; the authors' code watches Set5 alone
+    logged=("Set5",),  # code: rcn_train.m
+    log_points=80,  # code: rcn_train.m, after every epoch
+    protocol="vdsr-y-v1",  # code: rcn.m, the interpolated luminance is clamped to [16, 235] / 255; the text: nothing
+    patches=Patches(
+        patch=41,  # code: rcn.m, 2 × depth + 1
+        stride=41,  # code: rcn.m
+        label=41,  # code: rcn.m
+    ),
+    scales=(2, 3, 4),  # paper: Multi-Scale, sub-images of different scales in the same batch
+    init=HeInit(
+        last=0.001,  # code: rcn.m; the text: He et al. for every layer
+    ),
+    loss=SquaredError(),  # code: vl_simplenn.m, its gradient is 2 (estimate - high); the text has a half
+    optimiser=SGD(
+        momentum=0.9,  # code: rcn_train.m
+        weight_decay=1e-4,  # code: rcn.m
+    ),
+    schedule=Steps(
+        lr=0.1,  # code: rcn.m
+        factor=0.1,  # code: rcn.m
+        after=(0.25, 0.5, 0.75),  # code: rcn.m, every rate for 20 of 80 epochs
+    ),
+    at_new_rate=ClearMomentum(),  # code: rcn_train.m; the text: nothing
+    clip=ClipByRate(
+        theta=1e-4,  # code: rcn.m, gradRange; the text gives no value
+    ),
+    rates=OneRate(),  # code: rcn_train.m
+    order=NewOrder(
+        held_out=0.01,  # code: rcn.m; the text: nothing
+    ),
+    augmentation=NoAugmentation(),  # code: rcn.m, a loop over four mirror images is set to one
+    batch=64,  # code: rcn.m
+    incomplete=True,  # code: rcn_train.m; the text: 9,960 iterations, which are 124.5 an epoch
+    epochs=80,  # code: rcn.m
+)
+
+VDSR_T91_CODE = replace(
     VDSR_T91,
+    name="vdsr-t91-code",
+    training=BY_CODE,
+)
+
+VDSR_291 = replace(
+    VDSR_T91_CODE,
     name="vdsr",
     training=replace(
-        ON_T91,
+        BY_CODE,
         set="291",  # paper: Datasets for Training and Testing
-        validation="val20",  # ours: its images are among the 291, so it is only watched; nothing is chosen on it here
         augmentation=TurnAndFlip(),  # ours: the paper says "rotation or flip"; here a new one for every batch
-        backprops=67_680 * 64,  # ours: 80 epochs, the paper's, of the 54,192 patches; it gives no number for 291 images
     ),
 )
 
 VDSR_T91_SINGLE = replace(
-    VDSR_T91,
+    VDSR_T91_CODE,
     name="vdsr-t91-single",
     model="VDSR-single",
     training=replace(
-        ON_T91,
+        BY_CODE,
         scales=None,  # paper: Single Model for Multiple Scales, one network for each scale
-        backprops=9_960 * 64,  # paper: Training Parameters, "all experiments", though one scale has 2.7k patches
     ),
 )
 
 # The paper's first table: depth 10, one scale; patches again of the size of the receptive field.
+AT_DEPTH_10 = replace(
+    BY_CODE,
+    scales=(2,),  # paper: Residual-Learning, "scale factor 2"
+    patches=Patches(
+        patch=21,  # code: rcn.m, 2 × depth + 1
+        stride=21,  # code: rcn.m
+        label=21,  # code: rcn.m
+    ),
+)
+
 VDSR_10_RESIDUAL = replace(
-    VDSR_T91_SINGLE,
+    VDSR_T91_CODE,
     name="vdsr-10-residual",
     model="VDSR-10-residual",
     network=VeryDeep(
         depth=10,  # paper: Residual-Learning, "the number of weight layers is 10"
     ),
-    training=replace(
-        ON_T91,
-        scales=(2,),  # paper: Residual-Learning, "scale factor 2"
-        backprops=9_960 * 64,  # paper: Training Parameters, "all experiments", whatever their number of patches
-        patches=Patches(
-            patch=21,  # paper: Multi-Scale, patches of the size of the receptive field
-            stride=21,  # paper: Multi-Scale, "with no overlap"
-            label=21,  # paper: Proposed Network, zero padding keeps the size
-        ),
-    ),
+    training=AT_DEPTH_10,
 )
 
 VDSR_10_PLAIN = replace(
@@ -227,6 +274,13 @@ VDSR_10_PLAIN = replace(
     network=VeryDeep(
         depth=10,  # paper: Residual-Learning
         residual=False,  # paper: Residual-Learning, "the standard network"
+    ),
+    training=replace(
+        AT_DEPTH_10,
+        init=HeInit(
+            last=0.001,  # code: rcn.m
+            last_bias=0.5,  # code: rcn.m, "the average DC"
+        ),
     ),
 )
 
@@ -328,6 +382,7 @@ VDSR_NOTES = replace(
 
 RECIPES = (
     VDSR_T91,
+    VDSR_T91_CODE,
     VDSR_291,
     VDSR_T91_SINGLE,
     VDSR_10_RESIDUAL,

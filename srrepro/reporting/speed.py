@@ -201,6 +201,7 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
     feed = Feed(
         folder, run.shape, label=training.patches.label, batch=training.batch, device=run.device, memory=run.memory
     )
+    batches = feed.count // training.batch
     network = run.recipe.network().train()
     training.init(network)
     engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
@@ -210,7 +211,7 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
     def step() -> None:
         number = next(steps)
         with engine:
-            inputs, labels = training.augmentation(*feed.take(number % feed.batches), seed=0, step=number)
+            inputs, labels = training.augmentation(*feed.take(number % batches), seed=0, step=number)
             engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
 
     return step

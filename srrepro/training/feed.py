@@ -1,7 +1,9 @@
 """From the store to the engine: batches in the order of an epoch, whether the store fits in memory or not."""
 
+import math
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, count_training, stream_training
 from srrepro.errors import InputError
+from srrepro.evaluation.protocol import MATLAB_Y, Protocol
 
 T = TypeVar("T")
 Batch = tuple[Float32[Tensor, "n 1 h h"], UInt8[Tensor, "n 1 p p"]]
@@ -29,6 +32,38 @@ def ahead(batches: Iterator[T]) -> Generator[T, None, None]:
             del upcoming  # an exception in it holds this frame, and would keep all that was read alive
 
 
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a run of about `backprops` patches walks through epochs of `size` patches, in batches of `batch`.
+
+    An epoch has whole batches only, as the authors' stores of SRCNN hold them; or, if `incomplete`, one more of what is
+    left over.
+    """
+
+    size: int
+    batch: int
+    backprops: float
+    incomplete: bool = False
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return math.ceil(self.size / self.batch) if self.incomplete else self.size // self.batch
+
+    @property
+    def steps(self) -> int:
+        if not self.incomplete:
+            return max(1, round(self.backprops / self.batch))
+        epochs, rest = divmod(round(self.backprops), self.size)
+        return max(1, epochs * self.batches + math.ceil(rest / self.batch))
+
+    def seen(self, step: int) -> int:
+        """Patches after that many steps."""
+        epochs, position = divmod(step, self.batches)
+        ended = min(self.size, self.batches * self.batch)
+        return epochs * ended + position * self.batch
+
+
 class Feed:
     """Inputs and the central `label` pixels of every patch, on the device.
 
@@ -42,11 +77,20 @@ class Feed:
     """
 
     def __init__(
-        self, folder: DataFolder, shape: TrainingShape, *, label: int, batch: int, device: str, memory: int
+        self,
+        folder: DataFolder,
+        shape: TrainingShape,
+        *,
+        label: int,
+        batch: int,
+        device: str,
+        memory: int,
+        protocol: Protocol = MATLAB_Y,
     ) -> None:
         self.folder = folder
         self.shape = shape
         self.label = label
+        self.protocol = protocol
         self.batch = batch
         self.device = device
         self.count = count_training(folder, shape)
@@ -63,13 +107,8 @@ class Feed:
         self.window: Batch | None = None
         self.begin, self.length = 0, fitting // batch * batch
 
-    @property
-    def batches(self) -> int:
-        """Of an epoch: whole ones only, as the authors' stores hold them."""
-        return self.count // self.batch
-
     def begin_epoch(self, order: Int64[Tensor, " n"]) -> None:
-        """The order in which the patches are visited from now on."""
+        """The order in which the patches are visited from now on; one may come several times."""
         self.order = order if self.whole is None else order.to(self.device)
         self.window = None
 
@@ -89,17 +128,19 @@ class Feed:
 
     def _gathered(self, wanted: Int64[Tensor, " n"]) -> Batch:
         """Patches by number, in the order wanted."""
-        place = np.full(self.count, -1)
-        place[wanted.numpy()] = np.arange(len(wanted))
+        places = np.argsort(wanted.numpy(), kind="stable")
+        numbers = wanted.numpy()[places]
         inputs = np.empty((len(wanted), 1, self.side, self.side), np.float32)
         labels = np.empty((len(wanted), 1, self.label, self.label), np.uint8)
         border = (self.shape.patch - self.label) // 2
         inside = slice(border, border + self.label)
         begin = 0
         for chunk in stream_training(self.folder, self.shape):
-            places = place[begin : begin + len(chunk.high)]
-            chosen = places >= 0
-            inputs[places[chosen], 0] = chunk.inputs[chosen]
-            labels[places[chosen], 0] = chunk.high[chosen][:, inside, inside]
+            here = slice(*np.searchsorted(numbers, (begin, begin + len(chunk.high))))
+            chosen = numbers[here] - begin
+            inputs[places[here], 0] = chunk.inputs[chosen]
+            labels[places[here], 0] = chunk.high[chosen][:, inside, inside]
             begin += len(chunk.high)
+        if self.shape.takes == "interpolated":
+            inputs = self.protocol.admitted(inputs)
         return torch.from_numpy(inputs).to(self.device), torch.from_numpy(labels).to(self.device)

@@ -20,6 +20,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet, mean_psnr
+from srrepro.evaluation.protocol import MATLAB_Y, PROTOCOLS, Protocol
 from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
@@ -27,7 +28,7 @@ from srrepro.models.recipe import SGD, Recipe, Training, digest
 from srrepro.progress import Meter, say
 from srrepro.training import checkpoint
 from srrepro.training.engine import Engine, Precision, precisions
-from srrepro.training.feed import Feed, ahead
+from srrepro.training.feed import Course, Feed, ahead
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -105,13 +106,21 @@ class Run:
     def subject(self) -> Subject:
         return of_run(self.recipe, self.scale, self.seed, self.budget)
 
-    @property
-    def steps(self) -> int:
-        return max(1, round(self.training.backprops * self.budget / self.training.batch))
+    def course(self, count: int) -> Course:
+        """The way through a store of `count` patches."""
+        training = self.training
+        size = len(training.order(count * training.augmentation.images, seed=self.seed, epoch=0))
+        backprops = training.backprops or (training.epochs or 0) * size
+        return Course(
+            size=size,
+            batch=training.batch,
+            backprops=backprops * self.budget,
+            incomplete=training.incomplete or False,
+        )
 
     @property
-    def backprops(self) -> int:
-        return self.steps * self.training.batch
+    def protocol(self) -> Protocol:
+        return PROTOCOLS[self.training.protocol or MATLAB_Y.name]
 
     @property
     def shape(self) -> TrainingShape:
@@ -161,7 +170,17 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     training = run.training
     prepare_training(folder, run.shape)
     patches = training.patches
-    feed = Feed(folder, run.shape, label=patches.label, batch=training.batch, device=run.device, memory=run.memory)
+    feed = Feed(
+        folder,
+        run.shape,
+        label=patches.label,
+        batch=training.batch,
+        device=run.device,
+        memory=run.memory,
+        protocol=run.protocol,
+    )
+    course = run.course(feed.count)
+    steps, backprops = course.steps, course.seen(course.steps)
     torch.manual_seed(run.seed)
     network = run.recipe.network()
     training.init(network)
@@ -170,21 +189,24 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     state = _resumed(workplace / "checkpoint.pt", engine)
 
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
-    log_points = {run.steps * point // run.log_points for point in range(1, run.log_points + 1)}
-    meter = Meter(f"{run.title} seed {run.seed}", run.backprops, done=state.step * training.batch)
-    batches = _batches(run, feed, state.step)
+    points = training.log_points or run.log_points
+    log_points = {steps * point // points for point in range(1, points + 1)}
+    meter = Meter(f"{run.title} seed {run.seed}", backprops, done=course.seen(state.step))
+    batches = _batches(run, feed, course, state.step)
     if run.device == "cpu":  # a GPU is told in order what to do, and works while the next batch is asked for
         batches = ahead(batches)
     with _listening_to_signals() as stop, meter, engine, closing(batches):
         network.train()
         started, saved = perf_counter(), perf_counter()
         for step, (inputs, high) in enumerate(batches, state.step):
-            lr = training.schedule(step / run.steps)
+            lr = training.schedule(step / steps)
+            if training.at_new_rate is not None and step and lr != training.schedule((step - 1) / steps):
+                training.at_new_rate(engine.optimiser)
             loss = engine.step(inputs, high, lr=lr)
 
             state.step = step + 1
             losses += loss
-            meter.advance(training.batch)
+            meter.advance(len(inputs))
             at_log_point = state.step in log_points
             if not (at_log_point or stop.requested or perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS):
                 continue
@@ -195,26 +217,30 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
                 if not math.isfinite(state.losses):
                     msg = f"the loss of {run.title} is no longer a number at step {state.step}"
                     raise Diverged(msg)
-                _log(state, run, lr, _measure(watched))
+                _log(state, course, lr, _measure(watched))
                 losses.zero_()
                 meter.report(state.log[-1])
             _save(workplace / "checkpoint.pt", engine, state)
             if stop.requested:
-                msg = f"stopped after {state.step * training.batch:,} of {run.backprops:,} backprops"
+                msg = f"stopped after {course.seen(state.step):,} of {backprops:,} backprops"
                 raise Stopped(msg)
             network.train()
             started, saved = perf_counter(), perf_counter()
     return network, state
 
 
-def _batches(run: Run, feed: Feed, begin: int) -> Generator[tuple[Tensor, Tensor], None, None]:
+def _batches(run: Run, feed: Feed, course: Course, begin: int) -> Generator[tuple[Tensor, Tensor], None, None]:
     """What the steps from `begin` on are made with: inputs [n, 1, h, w] and labels [n, 1, p, p], about 0 to 1."""
-    training = run.training
-    for step in range(begin, run.steps):
-        epoch, position = divmod(step, feed.batches)
+    training, images = run.training, run.training.augmentation.images
+    which = torch.empty(0, dtype=torch.int64)
+    for step in range(begin, course.steps):
+        epoch, position = divmod(step, course.batches)
         if position == 0 or step == begin:
-            feed.begin_epoch(training.order(feed.count, seed=run.seed, epoch=epoch))
-        inputs, labels = training.augmentation(*feed.take(position), seed=run.seed, step=step)
+            order = training.order(feed.count * images, seed=run.seed, epoch=epoch)
+            feed.begin_epoch(order % feed.count)
+            which = (order // feed.count).to(run.device)
+        shown = which[position * course.batch :][: course.batch]
+        inputs, labels = training.augmentation(*feed.take(position), seed=run.seed, step=step, which=shown)
         yield inputs, labels.float() / 255
 
 
@@ -224,7 +250,7 @@ Watched = dict[str, tuple[Upscaler, list[Example]]]
 def _watched(network: nn.Module, run: Run, folder: DataFolder) -> Watched:
     """What is measured at every log point, by column of the log."""
     watched = {}
-    for name in (run.training.validation, *run.training.logged):
+    for name in filter(None, (run.training.validation, *run.training.logged)):
         for scale in run.scales:
             column = f"{name}_psnr_db" if run.scale is not None else f"{name}_x{scale}_psnr_db"
             upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
@@ -236,17 +262,17 @@ def _measure(watched: Watched) -> dict[str, float]:
     return {column: mean_psnr(upscaler, examples) for column, (upscaler, examples) in watched.items()}
 
 
-def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:
-    last = state.log[-1] if state.log else {"step": 0, "seconds": 0.0}
-    steps, seconds = state.step - last["step"], state.seconds - last["seconds"]
+def _log(state: State, course: Course, lr: float, psnr_db: dict[str, float]) -> None:
+    last = state.log[-1] if state.log else {"backprops": 0, "step": 0, "seconds": 0.0}
+    seen, steps = course.seen(state.step), state.step - last["step"]
     row = {
-        "backprops": state.step * run.training.batch,
+        "backprops": seen,
         "step": state.step,
         "lr": lr,
         "loss": state.losses / steps,
         **psnr_db,
         "seconds": state.seconds,
-        "samples_per_s": steps * run.training.batch / seconds,
+        "samples_per_s": (seen - last["backprops"]) / (state.seconds - last["seconds"]),
     }
     state.log.append(row)
     state.losses = 0.0

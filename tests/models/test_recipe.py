@@ -1,6 +1,6 @@
 """The vocabulary of recipes: initialisation, loss, rates, schedules, orders, augmentation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -14,20 +14,25 @@ from srrepro.models.recipe import (
     Constant,
     Cosine,
     EuclideanLoss,
+    EveryImage,
     FixedOrder,
     GaussianInit,
+    HeInit,
     LayerRates,
     Muon,
     NewOrder,
     OneRate,
     OwnInit,
+    SquaredError,
     Training,
     TurnAndFlip,
     described,
     digest,
 )
 
-AUGMENTATIONS = get_args(get_type_hints(Training)["augmentation"])
+AUGMENTATIONS = [
+    EveryImage(8) if kind is EveryImage else kind() for kind in get_args(get_type_hints(Training)["augmentation"])
+]
 STEPS = range(200)
 
 
@@ -154,29 +159,31 @@ def test_fixed_order_repeats_and_new_order_does_not() -> None:
     assert len(set(new)) == len(new)
 
 
-@pytest.mark.parametrize("kind", AUGMENTATIONS)
-def test_augmentation_treats_inputs_and_labels_alike(kind: type[Any]) -> None:
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda kind: type(kind).__name__)
+def test_augmentation_treats_inputs_and_labels_alike(augmentation: Any) -> None:
     inputs = torch.arange(2 * 9 * 9, dtype=torch.float32).reshape(2, 1, 9, 9)
     labels = inputs[..., 2:-2, 2:-2].to(torch.uint8)
     for step in STEPS:
-        turned, turned_labels = kind()(inputs, labels, seed=4, step=step)
+        turned, turned_labels = augmentation(
+            inputs, labels, seed=4, step=step, which=torch.tensor([step % 8, step * 3 % 8])
+        )
         assert turned.shape == inputs.shape
         assert turned_labels.dtype == torch.uint8
         assert torch.equal(turned[..., 2:-2, 2:-2].to(torch.uint8), turned_labels)
         assert torch.equal(turned.flatten(1).sort().values, inputs.flatten(1))  # the same pixels, elsewhere
 
 
-@pytest.mark.parametrize("kind", AUGMENTATIONS)
-def test_augmentation_depends_on_seed_and_step_alone(kind: type[Any]) -> None:
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda kind: type(kind).__name__)
+def test_augmentation_depends_on_seed_and_step_alone(augmentation: Any) -> None:
     inputs = torch.rand(2, 1, 5, 5)
     torch.manual_seed(1)
-    first = [kind()(inputs, inputs, seed=0, step=step)[0] for step in STEPS]
+    first = [augmentation(inputs, inputs, seed=0, step=step)[0] for step in STEPS]
     torch.manual_seed(2)
-    again = [kind()(inputs, inputs, seed=0, step=step)[0] for step in reversed(STEPS)]
+    again = [augmentation(inputs, inputs, seed=0, step=step)[0] for step in reversed(STEPS)]
     assert all(torch.equal(one, other) for one, other in zip(first, reversed(again), strict=True))
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    kind()(inputs, inputs, seed=0, step=0)
+    augmentation(inputs, inputs, seed=0, step=0)
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -188,6 +195,49 @@ def test_turns_and_flips_give_all_eight_and_differ_by_seed() -> None:
     assert len(set(seen)) == 8
     assert set(other) == set(seen)
     assert other != seen
+
+
+def test_every_image_is_shown_and_the_first_four_are_mirror_images() -> None:
+    plane = torch.rand(1, 1, 5, 5)
+    eight = [EveryImage(8)(plane, plane, seed=0, step=0, which=torch.tensor([n]))[0] for n in range(8)]
+    assert len({tuple(image.flatten().tolist()) for image in eight}) == 8
+    mirrored = [plane, plane.flip(-1), plane.flip(-1, -2), plane.flip(-2)]
+    assert all(torch.equal(image, expected) for image, expected in zip(eight[:4], mirrored, strict=True))
+    assert torch.equal(EveryImage(4)(plane, plane, seed=0, step=0)[1], plane)
+
+
+def test_what_is_held_out_is_never_shown_and_all_else_once_an_epoch() -> None:
+    order = NewOrder(held_out=0.1)
+    epochs = [order(105, seed=3, epoch=epoch).tolist() for epoch in range(4)]
+    assert all(len(set(epoch)) == len(epoch) == 95 for epoch in epochs)  # the tenth, rounded down, is out
+    assert len({frozenset(epoch) for epoch in epochs}) == 1
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert set(order(105, seed=4, epoch=0).tolist()) != set(epochs[0])
+
+
+def test_squared_error_is_twice_the_euclidean_loss() -> None:
+    estimate, high = torch.rand(2, 3, 1, 4, 4)
+    assert torch.equal(SquaredError()(estimate, high), 2 * EuclideanLoss()(estimate, high))
+
+
+def test_the_last_layer_starts_smaller_and_at_its_bias() -> None:
+    networks = [models.recipe("vdsr-10-plain").network() for _ in range(2)]
+    for network, init in zip(networks, (HeInit(), HeInit(last=0.001, last_bias=0.5)), strict=True):
+        torch.manual_seed(0)
+        init(network)
+    usual, small = ([m for m in network.modules() if isinstance(m, nn.Conv2d)] for network in networks)
+    assert torch.equal(small[-1].weight, usual[-1].weight * 0.001)
+    assert small[-1].bias is not None
+    assert torch.equal(small[-1].bias, torch.tensor([0.5]))
+    assert all(torch.equal(one.weight, other.weight) for one, other in zip(usual[:-1], small[:-1], strict=True))
+
+
+def test_a_run_has_one_length() -> None:
+    training = models.recipe("vdsr-t91-code").training
+    assert training is not None
+    for lengths in ({"backprops": 64}, {"epochs": None}):
+        with pytest.raises(ValueError, match="a length in backprops .* or in epochs"):
+            replace(training, **lengths)
 
 
 def test_described_names_kinds_and_keeps_values() -> None:

@@ -27,7 +27,18 @@ from srrepro.evaluation import evaluate as evaluation
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.kernels import chain
 from srrepro.kernels.convolution import Mode, fastest_mode
-from srrepro.models.recipe import SGD, SOAP, Constant, NoAugmentation, Patches, Recipe, Training
+from srrepro.models.recipe import (
+    SGD,
+    SOAP,
+    ClearMomentum,
+    Constant,
+    EveryImage,
+    NewOrder,
+    NoAugmentation,
+    Patches,
+    Recipe,
+    Training,
+)
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
 from srrepro.training import checkpoint, engine, feed, loop
@@ -62,6 +73,7 @@ def tiny(base: str) -> Recipe:
             optimiser=replace(optimiser, refresh=3) if isinstance(optimiser, SOAP) else optimiser,
             batch=BATCH,
             backprops=BATCH * STEPS,
+            epochs=None,
         ),
     )
 
@@ -98,6 +110,18 @@ WHOLE_VDSR_RUN, WHOLE_MUON_RUN = (
         log_points=2,
     )
     for name, batch in (("vdsr-t91", 64), ("vdsr-t91-muon", 16))
+)
+# Everything that VDSR's authors' code does otherwise than the text.
+CODE_RUN = Run(
+    recipe=with_training(
+        tiny_vdsr("vdsr-10-residual"),
+        backprops=None,
+        epochs=4,
+        log_points=4,
+        validation=None,
+        order=NewOrder(held_out=0.11),
+        augmentation=EveryImage(8),
+    )
 )
 both_recipes = pytest.mark.parametrize("recipe", [SOAP_RECIPE, SGD_RECIPE], ids=["soap", "sgd"])
 
@@ -208,7 +232,7 @@ def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch
     network, state = train(run, folder, workplace())
 
     steps = [row["step"] for row in state.log]
-    assert len(losses) == run.steps == STEPS == state.step
+    assert len(losses) == STEPS == state.step
     assert steps == [STEPS * point // LOG_POINTS for point in range(1, LOG_POINTS + 1)]
     assert [row["backprops"] for row in state.log] == [BATCH * step for step in steps]
     for row, begin in zip(state.log, [0, *steps], strict=False):
@@ -278,7 +302,7 @@ def test_the_engine_is_given_the_patches_in_their_order(
     assert set(patches.scale) == set(run.scales)
     epoch = len(patches.high) // batch
     assert len(patches.high) % batch, "the data should not divide into batches, so that what is left over shows"
-    assert 2 * epoch < run.steps
+    assert 2 * epoch < STEPS
 
     given: list[tuple[Tensor, Tensor]] = []
     step = Engine.step
@@ -304,8 +328,11 @@ def test_augmentation_is_given_the_seed_and_the_step(
     given = []
     plain = NoAugmentation.__call__
 
-    def noted(self: NoAugmentation, inputs: Tensor, labels: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    def noted(
+        self: NoAugmentation, inputs: Tensor, labels: Tensor, *, seed: int, step: int, which: Tensor
+    ) -> tuple[Tensor, Tensor]:
         given.append((seed, step))
+        assert which.tolist() == [0] * len(inputs)
         return plain(self, inputs, labels, seed=seed, step=step)
 
     monkeypatch.setattr(NoAugmentation, "__call__", noted)
@@ -313,15 +340,70 @@ def test_augmentation_is_given_the_seed_and_the_step(
     assert given == [(6, step) for step in range(STEPS)]
 
 
+def test_epochs_as_the_authors_code_of_vdsr_has_them(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every image of every patch but those held out, once an epoch, in batches of which the last one is smaller."""
+    run = CODE_RUN
+    prepare_training(folder, run.shape)
+    patches = read_training(folder, run.shape)
+    shown = 8 * len(patches.high) - int(8 * len(patches.high) * 0.11)
+    given: list[Tensor] = []
+    step = Engine.step
+
+    def noted(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+        given.append(high.clone())
+        return step(self, inputs, high, lr=lr)
+
+    monkeypatch.setattr(Engine, "step", noted)
+    _, state = train(run, folder, workplace())
+    batches = -(-shown // BATCH)
+    assert shown % BATCH
+    assert len(given) == 4 * batches == state.step
+    assert [row["backprops"] for row in state.log] == [shown * epoch for epoch in (1, 2, 3, 4)]
+    assert [len(high) for high in given[:batches]] == [BATCH] * (batches - 1) + [shown % BATCH]
+    stored = patches.high[:, None].astype(np.float32) / 255
+    images = {image.tobytes() for turns in range(4) for image in np.rot90(stored, turns, (-2, -1))}
+    images |= {image.tobytes() for turns in range(4) for image in np.rot90(stored[..., ::-1], turns, (-2, -1))}
+    for epoch in range(4):
+        seen = [image.tobytes() for high in given[epoch * batches :][:batches] for image in high.numpy()]
+        assert len(set(seen)) == len(seen) == shown
+        assert set(seen) < images
+
+
+def test_momentum_is_cleared_where_the_rate_changes_and_only_there(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[int] = []
+    rates: list[float] = []
+    clear, step = ClearMomentum.__call__, Engine.step
+
+    def noted(self: ClearMomentum, optimiser: torch.optim.Optimizer) -> None:
+        assert any(state["momentum_buffer"].any() for state in optimiser.state.values())
+        clear(self, optimiser)
+        assert not any(state["momentum_buffer"].any() for state in optimiser.state.values())
+        cleared.append(len(rates))
+
+    def at_rate(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+        rates.append(lr)
+        return step(self, inputs, high, lr=lr)
+
+    monkeypatch.setattr(ClearMomentum, "__call__", noted)
+    monkeypatch.setattr(Engine, "step", at_rate)
+    _, state = train(CODE_RUN, folder, workplace())
+    assert cleared == [state.step // 4, state.step // 2, state.step * 3 // 4]
+    assert [number for number in range(1, len(rates)) if rates[number] != rates[number - 1]] == cleared
+
+
 def test_a_budget_stretches_the_schedule(folder: DataFolder, workplace: Callable[[], Path]) -> None:
     whole, half = (
         Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS),
         Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=0.5),
     )
-    assert (half.steps, half.backprops) == (STEPS // 2, BATCH * STEPS // 2)
-    assert Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=1e-9).steps == 1
+    shortest = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=1e-9)
+    assert (half.course(100).steps, shortest.course(100).steps) == (STEPS // 2, 1)
     _, state = train(half, folder, workplace())
-    assert state.step == STEPS // 2
+    assert (state.step, state.log[-1]["backprops"]) == (STEPS // 2, BATCH * STEPS // 2)
     assert state.log[-1]["lr"] == pytest.approx(whole.training.schedule((STEPS - 2) / STEPS))
 
 
