@@ -352,7 +352,7 @@ def test_epochs_as_the_authors_code_of_vdsr_has_them(
     step = Engine.step
 
     def noted(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
-        given.append(high.clone())
+        given.append(inputs.clone())
         return step(self, inputs, high, lr=lr)
 
     monkeypatch.setattr(Engine, "step", noted)
@@ -361,12 +361,12 @@ def test_epochs_as_the_authors_code_of_vdsr_has_them(
     assert shown % BATCH
     assert len(given) == 4 * batches == state.step
     assert [row["backprops"] for row in state.log] == [shown * epoch for epoch in (1, 2, 3, 4)]
-    assert [len(high) for high in given[:batches]] == [BATCH] * (batches - 1) + [shown % BATCH]
-    stored = patches.high[:, None].astype(np.float32) / 255
+    assert [len(inputs) for inputs in given[:batches]] == [BATCH] * (batches - 1) + [shown % BATCH]
+    stored = run.protocol.admitted(patches.inputs)[:, None]
     images = {image.tobytes() for turns in range(4) for image in np.rot90(stored, turns, (-2, -1))}
     images |= {image.tobytes() for turns in range(4) for image in np.rot90(stored[..., ::-1], turns, (-2, -1))}
     for epoch in range(4):
-        seen = [image.tobytes() for high in given[epoch * batches :][:batches] for image in high.numpy()]
+        seen = [image.tobytes() for inputs in given[epoch * batches :][:batches] for image in inputs.numpy()]
         assert len(set(seen)) == len(seen) == shown
         assert set(seen) < images
 
