@@ -82,7 +82,8 @@ class Engine:
         self.mode = mode
         side = training.patches.patch
         self.chain = Chain.of(network, torch.zeros(1, 1, side, side)) if mode == "native" else None
-        self.recorded: _Recorded | None = None
+        self.recorded: dict[int, _Recorded] = {}  # by the number of patches: an epoch's last batch may be smaller
+        self.rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]  # for recorded steps
         threads = torch.get_num_threads()
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
         worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
@@ -105,9 +106,9 @@ class Engine:
     def step(self, inputs: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
         if self.mode == "graph":
-            if self.recorded is None:
-                self.recorded = _Recorded(self, inputs, high)
-            return self.recorded.replay(inputs, high, lr)
+            if len(inputs) not in self.recorded:
+                self.recorded[len(inputs)] = _Recorded(self, inputs, high)
+            return self.recorded[len(inputs)].replay(inputs, high, lr)
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["factor"]
         return self.update(inputs, high, lr)
@@ -186,9 +187,9 @@ class _Recorded:
     def __init__(self, engine: Engine, inputs: Tensor, high: Tensor) -> None:
         self.inputs, self.high = inputs.clone(), high.clone()
         self.lr = torch.zeros((), device=inputs.device)
-        for group in engine.optimiser.param_groups:  # the fused step takes a rate that lies on the device
-            group["lr"] = torch.zeros((), device=inputs.device)
         self.groups = engine.optimiser.param_groups
+        for group, rate in zip(self.groups, engine.rates, strict=True):  # the fused step takes a rate on the device
+            group["lr"] = rate
         before = [parameter.detach().clone() for parameter in engine.parameters]
         momenta = {p: state["momentum_buffer"].clone() for p, state in engine.optimiser.state.items()}
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
