@@ -1,12 +1,11 @@
 """srrepro reproduces super-resolution papers and shows how far every number is from the published one."""
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from srrepro.evaluation.upscale import load
 
-__version__ = version("srrepro")
+__version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+import srrepro
 from srrepro.reporting.git import git
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "pillow")
@@ -18,7 +19,7 @@ def provenance(device: str) -> dict[str, Any]:
     """Versions, processor or GPU with its driver, threads, and the commit if this is a clone."""
     return {
         "commit": commit(),
-        "versions": {"srrepro": version("srrepro"), "python": platform.python_version()}
+        "versions": {"srrepro": srrepro.__version__, "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
         "machine": machine(device),
         **({} if device == "cpu" else {"driver": _driver(), "cuda": torch.version.cuda}),
