@@ -14,7 +14,7 @@ ORDER = ("data models", "kernels", "evaluation", "training", "reporting", "suite
 """From the ground up; what stands in one place may not import each other."""
 ANYONE_MAY_IMPORT = ("errors", "progress", "compiling")
 FACADE = "__init__"
-"""`import srrepro` alone: it offers what upscaling needs, so only the command line may take it."""
+"""`import srrepro` alone: it offers what upscaling needs, so only those may take it who want its version."""
 
 
 def named(path: Path) -> str:
@@ -57,7 +57,7 @@ def may_import(importer: tuple[str, ...], target: tuple[str, ...]) -> bool:
     if importer == (FACADE,):
         return target[0] == "evaluation"
     if target == (FACADE,):
-        return importer == ("cli",)
+        return importer in {("cli",), ("reporting", "provenance")}
     if target[0] in ANYONE_MAY_IMPORT:
         return True
     if importer[0] in ANYONE_MAY_IMPORT:
