@@ -136,30 +136,24 @@ def sha256_of(path: Path) -> str:
 
 
 def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
-    # Imported here: only a machine that fetches needs it.
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    from_network = folder.mirror is None and not all(file.url.startswith(PACKAGED) for file in lacking)
     incoming = folder.root / ".incoming"  # the folder's lock is held: what lies there was left by a killed call
     shutil.rmtree(incoming, ignore_errors=True)
-    store = pooch.create(
-        path=incoming,
-        base_url="",
-        registry={file.path: f"sha256:{file.sha256}" for file in lacking},
-        urls={file.path: file.url for file in lacking},
-        retry_if_failed=RETRIES if from_network else 0,
-    )
-
-    for file in lacking:  # not left to pooch: its threads would race for the same folder
-        (incoming / file.path).parent.mkdir(parents=True, exist_ok=True)
+    from_network = [file for file in lacking if _origin(folder, file) is None]
+    download = _downloader(incoming, from_network) if from_network else None
 
     def bring(file: File) -> None:
+        origin, arrived = _origin(folder, file), incoming / file.path
         try:
-            store.fetch(file.path, downloader=_source(folder, file) or pooch.HTTPDownloader(timeout=TIMEOUT_S))
+            arrived.parent.mkdir(parents=True, exist_ok=True)
+            if origin is not None:
+                shutil.copyfile(origin, arrived)
+                if sha256_of(arrived) != file.sha256:
+                    raise WrongContent
+            elif download is not None:
+                download(file)
             (folder.root / file.path).parent.mkdir(parents=True, exist_ok=True)
-            (incoming / file.path).chmod(0o644)  # pooch's temporary files are their owner's alone
-            (incoming / file.path).replace(folder.root / file.path)
+            arrived.chmod(0o644)  # pooch's temporary files are their owner's alone
+            arrived.replace(folder.root / file.path)
         except Exception as error:
             raise _explained(folder, name, file, error) from error
 
@@ -175,19 +169,31 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
             shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _source(folder: DataFolder, file: File) -> Callable[[str, str, object], None] | None:
-    """A copier with pooch's signature, or None where the file comes from the network."""
+class WrongContent(ValueError):
+    """What was copied does not have the file's sha256; pooch raises a ValueError for what it fetched."""
+
+
+def _downloader(incoming: Path, files: list[File]) -> Callable[[File], object]:
+    """Fetches a file from its URL to its place in `incoming`, verified, with retries."""
+    # Imported here: only a machine that has a network needs it.
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    store = pooch.create(
+        path=incoming,
+        base_url="",
+        registry={file.path: f"sha256:{file.sha256}" for file in files},
+        urls={file.path: file.url for file in files},
+        retry_if_failed=RETRIES,
+    )
+    return lambda file: store.fetch(file.path, downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S))
+
+
+def _origin(folder: DataFolder, file: File) -> Path | None:
+    """The local file that is copied, or None where the file comes from the network."""
     if file.url.startswith(PACKAGED):
-        origin = Path(str(files("skimage"))) / file.url.removeprefix(PACKAGED)
-    elif folder.mirror is not None:
-        origin = mirrored(folder.mirror, file)
-    else:
-        return None
-
-    def copy(_url: str, to: str, _pooch: object) -> None:
-        shutil.copyfile(origin, to)
-
-    return copy
+        return Path(str(files("skimage"))) / file.url.removeprefix(PACKAGED)
+    return mirrored(folder.mirror, file) if folder.mirror is not None else None
 
 
 def mirrored(mirror: Path, file: File) -> Path:
@@ -196,11 +202,16 @@ def mirrored(mirror: Path, file: File) -> Path:
 
 
 def _explained(folder: DataFolder, name: str, file: File, error: Exception) -> InputError:
+    packaged = file.url.startswith(PACKAGED)
+    lost = isinstance(error, FileNotFoundError) and not packaged
+    nowhere = lost or (_origin(folder, file) is None and _is_of_the_network(error))
+    return (Lacking if nowhere else InputError)(_explanation(folder, name, file, error))
+
+
+def _is_of_the_network(error: Exception) -> bool:
     from requests import RequestException
 
-    packaged = file.url.startswith(PACKAGED)
-    nowhere = isinstance(error, RequestException) or (isinstance(error, FileNotFoundError) and not packaged)
-    return (Lacking if nowhere else InputError)(_explanation(folder, name, file, error))
+    return isinstance(error, RequestException)
 
 
 def _explanation(folder: DataFolder, name: str, file: File, error: Exception) -> str:
@@ -213,10 +224,10 @@ def _explanation(folder: DataFolder, name: str, file: File, error: Exception) ->
         return f"{asked}, but the installed scikit-image has no {file.name}. Install scikit-image 0.25 or 0.26."
     if isinstance(error, FileNotFoundError):
         return f"{asked}, but the mirror has no {error.filename}. Complete the mirror, or leave --mirror out."
-    if isinstance(error, ValueError):  # pooch's word for a wrong hash
+    if isinstance(error, ValueError):  # ours and pooch's word for a wrong hash
         where = "scikit-image" if file.url.startswith(PACKAGED) else folder.mirror or file.url
         return f"{asked}, but what {where} holds is not the file with sha256 {file.sha256}. Nothing was kept of it."
-    if _source(folder, file) is not None:
+    if _origin(folder, file) is not None:
         return f"{asked}, but could not be copied to {folder.root} ({error})."
     return (
         f"{asked}, but {file.url} could not be read ({type(error).__name__}). Check the network, or give --mirror DIR."

@@ -106,6 +106,17 @@ def test_fetch_brings_what_the_mirror_has(pretend):
     assert set(files_in(folder.root)) == {"small/a.png", "small/b.png"}
 
 
+def test_a_mirror_needs_no_package_for_networks(pretend, monkeypatch):
+    for absent in ("pooch", "requests"):
+        monkeypatch.setitem(sys.modules, absent, None)
+    folder = pretend(SMALL)
+    assert len(fetch(folder, "small")) == 2
+    (folder.mirror / "small" / "a.png").write_bytes(b"something else")
+    (folder.root / "small" / "a.png").unlink()
+    with pytest.raises(InputError, match="is not the file with sha256"):
+        fetch(folder, "small")
+
+
 def test_a_percent_encoded_url_is_mirrored_under_its_decoded_path():
     file = replace(members("Set5")[0], url="https://example.org/a%20b/Set%2B5/x.bmp")
     assert mirrored(Path("/m"), file) == Path("/m/a b/Set+5/x.bmp")
