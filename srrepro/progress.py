@@ -31,7 +31,7 @@ def in_words(seconds: float) -> str:
     """A duration for people, in the two largest units that matter.
 
     >>> in_words(7260), in_words(65), in_words(190_000)
-    ('2 h 1 min', '1 min 5 s', '52 h 47 min')
+    ('2 h 1 min', '1 min 5 s', '52 h 46 min')
     """
     whole = round(seconds)
     parts = ((whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s"))

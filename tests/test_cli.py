@@ -14,6 +14,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import skimage.data
 import torch
 from click.testing import CliRunner, Result
@@ -572,6 +573,36 @@ def test_what_ended_elsewhere_is_no_longer_carried(
     shutil.copytree(results_of(there) / "runs", results_of(places) / "runs")
     assert "this run has its evidence already" in succeeded(*words, *places)
     assert list((results_of(places) / "unfinished").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda whole: whole[:-100], "that is damaged"),
+        (lambda _: safetensors.torch.save({"a": torch.zeros(2)}), "that is no checkpoint of a run"),
+    ],
+    ids=["cut short", "weights"],
+)
+def test_a_carried_file_that_is_none_is_one_message(
+    content: Callable[[bytes], bytes],
+    message: str,
+    places: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("train", TINY, "--scale", 3)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 60)
+        succeeded(*words, "--for", "1m", "--carry", *places)
+    there = elsewhere(places, tmp_path)
+    (carried,) = (results_of(there) / "unfinished").iterdir()
+    carried.write_bytes(content(carried.read_bytes()))
+    assert f"was to be resumed from {carried}, but {message}" in refused(*words, *there)
+    assert carried.exists()
+    result = srrepro(*words, "--fresh", *there)
+    assert result.exit_code == 0
+    assert "going on" not in result.stderr
+    assert not carried.exists()
 
 
 def test_two_clones_that_both_continued_are_told_apart(

@@ -83,8 +83,10 @@ def read(path: Path, run: str) -> Copy | None:
     return Copy(path=path, stretches=stretches, values=values)
 
 
-def newest(workplace: Path, carried: Path | None, run: str) -> Copy | None:
+def newest(workplace: Path, carried: Path | None, run: str, *, says: bool = False) -> Copy | None:
     """What to resume a run from: the local checkpoint in `workplace`, or the carried file where that is further along.
+
+    `says` tells the user about the latter.
 
     Raises
     ------
@@ -103,10 +105,11 @@ def newest(workplace: Path, carried: Path | None, run: str) -> Copy | None:
     if local.continues(other):
         return local
     if other.continues(local):
-        say(
-            f"{other.path} has continued from the checkpoint in {workplace}: {other.backprops:,} backprops instead of "
-            f"{local.backprops:,}"
-        )
+        if says:
+            say(
+                f"{other.path} has continued from the checkpoint in {workplace}: {other.backprops:,} backprops instead "
+                f"of {local.backprops:,}"
+            )
         return other
     msg = (
         f"The run {run} was to be resumed, but there are two copies of it that were trained apart from each other: "

@@ -199,7 +199,7 @@ def train(
     watched = _watched(network, run, folder)
     engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
     name = run.name(folder)
-    state = _resumed(carry.newest(workplace, carried, name), engine)
+    state = _resumed(carry.newest(workplace, carried, name, says=True), engine)
     before, begun, earlier_s, here = state.stretches, state.step, state.seconds, token_hex(8)
 
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)

@@ -54,7 +54,7 @@ def test_the_copy_that_continues_the_other_is_taken(
         for lengths in (local, carried):
             assert f"has {8 * sum(steps for _, steps in lengths)}" in str(refused.value)
         return
-    copy = carry.newest(tmp_path, there, "a-run")
+    copy = carry.newest(tmp_path, there, "a-run", says=True)
     assert copy is not None
     assert copy.path == {"local": here, "carried": there}[taken]
     assert ("has continued from" in " ".join(capsys.readouterr().err.split())) == (taken == "carried")
