@@ -13,7 +13,7 @@ import torch
 from tabulate import tabulate
 
 import srrepro
-from srrepro import gate, models, suites
+from srrepro import gate, models, plan, suites
 from srrepro.data import images
 from srrepro.data.registry import DataFolder, members, sets
 from srrepro.errors import InputError
@@ -33,8 +33,9 @@ from srrepro.reporting.evidence import read as read_run
 from srrepro.reporting.sheet import sheet
 from srrepro.reporting.speed import Speed, Task
 from srrepro.suites import SUITES, Train, Workshop
+from srrepro.training.deadline import NEVER, Deadline, seconds_of
 from srrepro.training.engine import Precision
-from srrepro.training.loop import Diverged, Stopped
+from srrepro.training.loop import Diverged, OutOfTime, Stopped
 
 PICTURES = "srcnn-915-quick"
 BENCHED = ("srcnn-915", "srcnn-955", "vdsr-t91")
@@ -44,7 +45,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Verbs(click.Group):
-    """Turns what a user can cause into one message: 2 for bad input, 1 for a run that failed or was stopped."""
+    """Turns what a user can cause into one message: 2 for bad input, 1 for a run that failed or was stopped.
+
+    A run that was to stop by now has done what was asked: 0.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -53,6 +57,8 @@ class Verbs(click.Group):
             _leave(str(error), code=2)
         except Diverged as error:
             _leave(str(error), code=1)
+        except OutOfTime as stopped:
+            click.echo(f"{stopped}; give the same command again to resume")
         except Stopped as stopped:
             _leave(f"{stopped}; give the same command again to go on", code=1)
 
@@ -142,6 +148,16 @@ def _memory(function: F) -> F:
         metavar="MIB",
         callback=lambda _context, _option, value: value << 20,
         help="For the patches, and for the planes of an image; beyond it, patches are streamed and images tiled.",
+    )(function)
+
+
+def _for(function: F) -> F:
+    return click.option(
+        "--for",
+        "deadline",
+        metavar="DURATION",
+        callback=lambda _context, _option, value: NEVER if value is None else Deadline.after(seconds_of(value)),
+        help="Stop after 2h, 45m, 1h30m or 90s, with a checkpoint, and say what is left. The same command resumes.",
     )(function)
 
 
@@ -248,6 +264,13 @@ def show(recipe: str) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--budget", type=_positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
+@_for
+@click.option(
+    "--carry",
+    "carries",
+    is_flag=True,
+    help="Whenever the run stops, write it to RESULTS/unfinished, from where any clone resumes it.",
+)
 @_hardware
 @_places
 @_results
@@ -257,6 +280,8 @@ def train(
     seed: int,
     budget: float,
     fresh: bool,
+    deadline: Deadline,
+    carries: bool,
     device: str,
     precision: Precision | None,
     memory: int,
@@ -266,7 +291,7 @@ def train(
     results: Path,
 ) -> None:
     """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
-    shop = Workshop(DataFolder(data, mirror), results, device, precision, memory, mode)
+    shop = Workshop(DataFolder(data, mirror), results, device, precision, memory, mode, deadline, carries)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=suites.test_sets(recipe))
     kept, done = suites.carry_out(job, shop, fresh=fresh)
     click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
@@ -358,6 +383,10 @@ def upscale(
 @click.option("--suite", type=click.Choice(list(SUITES)), default="t91", show_default=True)
 @click.option("--budget", type=_positive, default=1.0, show_default=True, help="Factor on every training budget.")
 @click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Say what each job lacks and how long it will take; do nothing."
+)
+@_for
 @_hardware
 @_places
 @click.option(
@@ -367,6 +396,8 @@ def run_all(
     suite: str,
     budget: float,
     force: bool,
+    only_plan: bool,
+    deadline: Deadline,
     device: str,
     precision: Precision | None,
     memory: int,
@@ -378,13 +409,20 @@ def run_all(
     """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
     place = results or (Path("results/demo") if suite == "demo" else Path("results"))
     jobs = suites.with_budget(list(SUITES[suite]()), budget)
-    outcome = suites.run_suite(
-        jobs, Workshop(DataFolder(data, mirror), place, device, precision, memory, mode), force=force
-    )
+    shop = Workshop(DataFolder(data, mirror), place, device, precision, memory, mode, deadline)
+    planned = plan.plan(jobs, shop, force=force, closely=only_plan)
+    if only_plan:
+        click.echo(plan.table(planned))
+        return
+    outcome = suites.run_suite(jobs, shop, force=force, seconds=[each.seconds for each in planned])
     written = tables.write(place, readme=None)
     click.echo(tables.terminal_table(tables.quality(read_all(place / "runs"))))
     click.echo(f"\n{len(outcome.done)} done, {len(outcome.skipped)} there already, {len(outcome.failed)} failed")
     click.echo("written: " + ", ".join(str(path) for path in written) + f"; evidence: {place / 'runs'}{os.sep}")
+    if outcome.unfinished:
+        click.echo(f"out of time, the same command resumes: {', '.join(outcome.unfinished)}")
+    if outcome.not_begun:
+        click.echo(f"out of time, not begun: {', '.join(outcome.not_begun)}")
     if outcome.failed:
         _leave("failed: " + ", ".join(outcome.failed), code=1)
 

@@ -27,6 +27,18 @@ def say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+def in_words(seconds: float) -> str:
+    """A duration for people, in the two largest units that matter.
+
+    >>> in_words(7260), in_words(65), in_words(190_000)
+    ('2 h 1 min', '1 min 5 s', '52 h 46 min')
+    """
+    whole = round(seconds)
+    parts = ((whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s"))
+    first = next((number for number, (amount, _) in enumerate(parts) if amount), 2)
+    return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount) or "0 s"
+
+
 def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
     """Yield `items` while showing how many are done, and of how many if that is known."""
     with bar() as progress:

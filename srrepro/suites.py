@@ -3,7 +3,6 @@
 Over 300 lines: a job, its place in a suite and what it leaves are one story.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,11 +22,13 @@ from srrepro.evaluation.evaluate import Score, TestSet, evaluate
 from srrepro.evaluation.upscale import MEMORY, Upscaler, load
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
-from srrepro.progress import say
+from srrepro.progress import in_words, say
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import provenance
+from srrepro.training import carry
+from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Precision, fastest_precision, precisions
-from srrepro.training.loop import Diverged, Run, State, Stopped, train
+from srrepro.training.loop import Diverged, OutOfTime, Run, State, Stopped, train
 
 SCALES = (2, 3, 4)
 TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
@@ -38,7 +39,10 @@ SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores ins
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where the work is done, and what it is done with; precision and mode are the device's fastest unless named."""
+    """Where the work is done, and what it is done with; precision and mode are the device's fastest unless named.
+
+    `deadline` is when training stops; `carries` writes unfinished runs where another clone can resume them.
+    """
 
     folder: DataFolder
     results: Path
@@ -46,6 +50,8 @@ class Workshop:
     precision: Precision | None = None
     memory: int = MEMORY
     mode: Mode | None = None
+    deadline: Deadline = NEVER
+    carries: bool = False
 
     def mode_in(self, precision: Precision) -> Mode:
         return self.mode or fastest_mode(self.device, precision)
@@ -57,6 +63,10 @@ class Workshop:
     @property
     def running(self) -> Path:
         return self.results / ".running"
+
+    def carried(self, name: str) -> Path:
+        """Where the unfinished run of that name lies when it is carried from clone to clone."""
+        return self.results / "unfinished" / f"{name}.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,25 +143,38 @@ def test_sets(recipe: str) -> tuple[str, ...]:
 
 @dataclass
 class Outcome:
-    """What became of a suite."""
+    """What became of a suite. `unfinished` was stopped by the deadline, `not_begun` came after it."""
 
     done: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    not_begun: list[str] = field(default_factory=list)
 
 
-def run_suite(jobs: Sequence[Job], shop: Workshop, *, force: bool = False) -> Outcome:
-    """Carry out all jobs; one that fails does not stop the others.
+def run_suite(
+    jobs: Sequence[Job], shop: Workshop, *, force: bool = False, seconds: Sequence[float | None] = ()
+) -> Outcome:
+    """Carry out all jobs; one that fails does not stop the others. After the deadline no further job is begun.
+
+    `seconds` is what each job is expected to take, None where that is unknown; it is only said.
 
     Raises
     ------
     Stopped : SIGINT or SIGTERM came during a training run.
     """
     outcome = Outcome()
-    for job in jobs:
-        title = _title(job)
+    for number, job in enumerate(jobs):
+        title = title_of(job)
+        if shop.deadline.passed and (force or evidence_there(job, shop) is None):
+            outcome.not_begun.append(title)
+            continue
+        say(f"job {number + 1} of {len(jobs)}{_left(seconds[number:])}: {title}")
         try:
             kept, fresh = carry_out(job, shop, force=force)
+        except OutOfTime as stopped:
+            say(str(stopped))
+            outcome.unfinished.append(title)
         except Stopped:
             raise
         except (InputError, Diverged, ValueError, RuntimeError, OSError) as error:
@@ -161,6 +184,11 @@ def run_suite(jobs: Sequence[Job], shop: Workshop, *, force: bool = False) -> Ou
             (outcome.done if fresh else outcome.skipped).append(kept.name)
             say(f"{title}: {'done' if fresh else 'there already'}")
     return outcome
+
+
+def _left(seconds: Sequence[float | None]) -> str:
+    known = [each for each in seconds if each is not None]
+    return f", about {in_words(sum(known))} left" if known and len(known) == len(seconds) and sum(known) else ""
 
 
 def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = False) -> tuple[Path, bool]:
@@ -176,17 +204,13 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     Raises
     ------
     InputError : data cannot be had, or the same run is under way elsewhere.
-    Stopped, Diverged : see `srrepro.training.loop.train`.
+    Stopped, OutOfTime, Diverged : see `srrepro.training.loop.train`.
     """
     if isinstance(job, Measure):
         name = f"{job.name}_x{job.scale}"
         return _measure(job, name, shop, force=force)
-    run = _run(job, shop, shop.precision or fastest_precision(shop.device))
-    prepare_training(shop.folder, run.shape)
-    if shop.precision is None and not _begun(run, shop):  # without a wish, any precision will do
-        for precision in precisions(shop.device):
-            if _begun(replace(run, precision=precision, mode="eager"), shop):
-                run = _run(job, shop, precision)
+    prepare_training(shop.folder, run_of(job, shop, "float32").shape)
+    run = settled(job, shop)
     return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
 
 
@@ -243,12 +267,37 @@ def _prepare_set(folder: DataFolder, name: str) -> str:
     return ", ".join([*(["fetched and verified"] if lacked else []), *(f"built {store}" for store in built)])
 
 
-def _title(job: Job) -> str:
+def title_of(job: Job) -> str:
     scale = "" if job.scale is None else f" x{job.scale}"
     return f"{job.name}{scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
 
 
-def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
+def evidence_there(job: Job, shop: Workshop) -> Path | None:
+    """The run folder of a job; None where there is none, or where it cannot be told, because a store is lacking."""
+    try:
+        if isinstance(job, Measure):
+            kept = shop.runs / f"{job.name}_x{job.scale}"
+        elif run_of(job, shop, "float32").shape.path(shop.folder).exists():
+            kept = shop.runs / settled(job, shop).name(shop.folder)
+        else:
+            return None
+    except InputError:  # to be told when the job is carried out
+        return None
+    return kept if kept.exists() else None
+
+
+def settled(job: Train, shop: Workshop) -> Run:
+    """The run of a job whose store is built, in the precision asked for; without a wish, in any that was begun."""
+    run = run_of(job, shop, shop.precision or fastest_precision(shop.device))
+    if shop.precision is None and not _begun(run, shop):
+        for precision in precisions(shop.device):
+            if _begun(replace(run, precision=precision, mode="eager"), shop):
+                run = run_of(job, shop, precision)
+    return run
+
+
+def run_of(job: Train, shop: Workshop, precision: Precision) -> Run:
+    """A job as a run here. InputError : it has nothing to train, or something does not fit."""
     recipe = models.recipe(job.name)
     if recipe.training is None:
         msg = f"{job.name} was to be trained, but has nothing to train."
@@ -267,7 +316,15 @@ def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
 
 def _begun(run: Run, shop: Workshop) -> bool:
     name = run.name(shop.folder)
-    return (shop.runs / name).exists() or (shop.running / name).exists()
+    return any(path.exists() for path in (shop.runs / name, shop.running / name, shop.carried(name)))
+
+
+def _as_before(run: Run, last: dict[str, Any]) -> Run:
+    """In the mode of its last stretch, if that was on such a device and can be had here."""
+    mode: Mode | None = last.get("mode")
+    if last.get("device") != run.device or (mode == "native" and fastest_mode(run.device, run.precision) != mode):
+        return run
+    return replace(run, mode=mode or run.mode)
 
 
 def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
@@ -285,23 +342,33 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
 
 
 def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fresh: bool) -> tuple[Path, bool]:
-    kept = shop.runs / name
+    kept, carried = shop.runs / name, shop.carried(name)
     if kept.exists() and not force:
+        carried.unlink(missing_ok=True)  # it ended elsewhere, or this process was killed just before
         return kept, False
     workplace = shop.running / name
     workplace.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(workplace / "lock", timeout=0):
             if fresh:  # the lock is held: nobody else is at work here
-                for begun in ("checkpoint.pt", "made_with.json"):
-                    (workplace / begun).unlink(missing_ok=True)
+                carry.remove(workplace, carried)
+            begun = carry.newest(workplace, carried, name)
+            if begun is not None and shop.mode is None:
+                run = _as_before(run, begun.stretches[-1].made_with)
             for test_set in job.test_sets:  # before the long work, not after it
                 for scale in run.scales:
                     prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
             made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
-            others = _made_with_before(workplace / "made_with.json", made_with)
             say(f"{run.title} seed {run.seed}: mode {run.mode}, {run.precision}, {made_with['machine']}")
-            network, state = train(run, shop.folder, workplace)
+            network, state = train(
+                run,
+                shop.folder,
+                workplace,
+                made_with=made_with,
+                deadline=shop.deadline,
+                carried=carried,
+                carries=shop.carries,
+            )
             scores = []
             for scale in run.scales:
                 upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
@@ -311,31 +378,23 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             else:
                 weights.save(network, workplace / evidence.WEIGHTS, run.subject)
                 sha256 = sha256_of(workplace / evidence.WEIGHTS)
-                about = _about(run, shop, state) | {"weights_sha256": sha256} | made_with | others
+                stretches = carry.evidence_of(state.stretches, made_with["versions"])
+                about = _about(run, shop, state) | {"weights_sha256": sha256} | made_with
                 evidence.write(
                     shop.runs,
                     name,
                     run.subject,
                     scores,
-                    about=about,
+                    about=about | {"stretches": stretches},
                     log=state.log,
                     weights=workplace / evidence.WEIGHTS,
                 )
+            carried.unlink(missing_ok=True)
     except Timeout as error:
         msg = f"The run {name} is under way in another process. Wait for it, or stop it."
         raise InputError(msg) from error
     shutil.rmtree(workplace)
     return kept, True
-
-
-def _made_with_before(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """What else a run was made with that was stopped and gone on with: a commit may have changed, or the machine."""
-    every = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    others = [made_with for made_with in every if made_with != now]
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps([*others, now]), encoding="utf-8")
-    part.replace(path)
-    return {"begun_with": others} if others else {}
 
 
 def _about(run: Run, shop: Workshop, state: State) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import skimage.data
 import torch
 from click.testing import CliRunner, Result
@@ -20,18 +22,21 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from srrepro import __version__, models, suites
+from srrepro import __version__, models, plan, suites
 from srrepro.cli import main
 from srrepro.data import images
 from srrepro.data.registry import DataFolder, sets
 from srrepro.data.stores import prepare_training
 from srrepro.evaluation.upscale import MEMORY, load
+from srrepro.kernels.convolution import fastest_mode
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.reporting import provenance, speed
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.suites import SUITES, Measure, Train
+from srrepro.training import deadline
+from srrepro.training.carry import CHECKPOINT
 from srrepro.training.engine import Engine, fastest_precision
 from srrepro.training.loop import Run, Stopped
 
@@ -143,6 +148,8 @@ def test_show_gives_sources() -> None:
         (("train", "srcnn-915", "--scale", 3, "--budget", 0), "--budget"),
         (("train", "srcnn-915", "--scale", 3, "--seed", -1), "--seed"),
         (("run-all", "--suite", "all"), "--suite"),
+        (("train", "srcnn-915", "--scale", 3, "--for", "soon"), "A duration was to be given, but 'soon' is none. Give"),
+        (("run-all", "--for", "45"), "A duration was to be given, but '45' is none. Give"),
         (("upscail",), "upscail"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
@@ -413,7 +420,7 @@ def test_an_interrupted_run_goes_on_in_its_precision(
 def test_memory_is_given_in_mebibytes(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
-    def stopped(run: Run, *_: object) -> None:
+    def stopped(run: Run, *_: object, **__: object) -> None:
         given.append(run.memory)
         msg = "noted"
         raise Stopped(msg)
@@ -450,9 +457,16 @@ def test_a_stopped_training_goes_on_with_the_same_command(
     assert result.exit_code == 0
     assert "going on after step 7" in result.stderr
     (run,) = read_all(results_of(places) / "runs")
-    (begun_with,) = run.about["begun_with"]
-    assert begun_with == {key: run.about[key] for key in begun_with} | {"commit": begun_with["commit"]}
-    assert begun_with["commit"] != run.about["commit"] == "another commit"
+    first, second = run.about["stretches"]
+    assert first["commit"] != second["commit"] == run.about["commit"] == "another commit"
+    assert (first["backprops"], second["backprops"]) == (8 * 7, 8 * (STEPS - 7))
+    assert first["seconds"] + second["seconds"] == pytest.approx(run.about["seconds"])
+    for stretch in (first, second):
+        assert {key: stretch[key] for key in ("machine", "threads", "device", "mode")} == {
+            key: run.about[key] for key in ("machine", "threads", "device", "mode")
+        }
+        assert "versions" not in stretch  # they are the run's
+    assert "begun_with" not in run.about
     assert f"mode {run.about['mode']}, {fastest_precision('cpu')}" in result.stderr
 
 
@@ -472,10 +486,10 @@ def test_a_run_under_way_elsewhere_is_left_alone(fresh: tuple[str, ...], places:
     prepare_training(data_of(places), run.shape)
     workplace = results_of(places) / ".running" / run.name(data_of(places))
     workplace.mkdir(parents=True)
-    (workplace / "checkpoint.pt").write_bytes(b"of the other")
+    (workplace / CHECKPOINT).write_bytes(b"of the other")
     with FileLock(workplace / "lock"):
         assert "under way in another process" in refused("train", TINY, "--scale", 3, *fresh, *places)
-        assert (workplace / "checkpoint.pt").read_bytes() == b"of the other"
+        assert (workplace / CHECKPOINT).read_bytes() == b"of the other"
 
 
 def test_a_diverged_run_is_one_message(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,10 +503,214 @@ def test_a_damaged_checkpoint_is_one_message(places: tuple[object, ...], monkeyp
     with monkeypatch.context() as patched:
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
         refused(*words, code=1)
-    (file,) = results_of(places).rglob("checkpoint.pt")
+    (file,) = results_of(places).rglob(CHECKPOINT)
     file.write_bytes(file.read_bytes()[:1000])
     assert "--fresh" in refused(*words)
     succeeded(*words, "--fresh")
+
+
+# Runs that outlive a machine.
+
+
+def let_time_pass(monkeypatch: pytest.MonkeyPatch, step: int, seconds: float) -> None:
+    """A clock that stands still until that step of the engine."""
+    now = [0.0]
+    monkeypatch.setattr(deadline, "monotonic", lambda: now[0])
+    act_at_step(monkeypatch, step, lambda: now.__setitem__(0, now[0] + seconds))
+
+
+def elsewhere(places: tuple[object, ...], tmp_path: Path) -> tuple[object, ...]:
+    """The same data in another clone, to which what is carried has come."""
+    target = tmp_path / "other clone"
+    shutil.copytree(results_of(places) / "unfinished", target / "unfinished", dirs_exist_ok=True)
+    return *places[:4], "--results", target
+
+
+def test_a_run_is_carried_to_another_clone(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", TINY, "--scale", 3)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 5400)
+        text = succeeded(*words, "--for", "1h30m", "--carry", *places)
+    assert f"stopped as planned after 56 of {8 * STEPS} backprops; {8 * STEPS - 56} are left, about " in text
+    assert "give the same command again to resume" in text
+    assert not (results_of(places) / "runs").exists()
+    (carried,) = (results_of(places) / "unfinished").iterdir()
+    assert f"carried in {carried}" in text
+
+    there = elsewhere(places, tmp_path)
+    monkeypatch.setattr(provenance, "machine", lambda device: "another machine")
+    result = srrepro(*words, *there)
+    assert result.exit_code == 0, result.output
+    assert "going on after step 7" in result.stderr
+    (run,) = read_all(results_of(there) / "runs")
+    assert carried.stem == run.name
+    assert list((results_of(there) / "unfinished").iterdir()) == []
+    assert [(stretch["backprops"], stretch["machine"]) for stretch in run.about["stretches"]] == [
+        (56, run.about["stretches"][0]["machine"]),
+        (8 * STEPS - 56, "another machine"),
+    ]
+    assert "made on 2 machines" in result.stdout
+    succeeded("report", "--results", results_of(there))
+    (row,) = pd.read_csv(results_of(there) / "quality.csv").to_dict("records")
+    assert "made on 2 machines" in row["note"]
+
+    succeeded(*words, *places)  # here without a break
+    (unbroken,) = read_all(results_of(places) / "runs")
+    assert unbroken.about["weights_sha256"] == run.about["weights_sha256"]
+
+
+def test_what_ended_elsewhere_is_no_longer_carried(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ("train", TINY, "--scale", 3)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 60)
+        succeeded(*words, "--for", "60s", "--carry", *places)
+    there = elsewhere(places, tmp_path)
+    succeeded(*words, *there)
+    shutil.copytree(results_of(there) / "runs", results_of(places) / "runs")
+    assert "this run has its evidence already" in succeeded(*words, *places)
+    assert list((results_of(places) / "unfinished").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda whole: whole[:-100], "that is damaged"),
+        (lambda _: safetensors.torch.save({"a": torch.zeros(2)}), "that is no checkpoint of a run"),
+    ],
+    ids=["cut short", "weights"],
+)
+def test_a_carried_file_that_is_none_is_one_message(
+    content: Callable[[bytes], bytes],
+    message: str,
+    places: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("train", TINY, "--scale", 3)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 60)
+        succeeded(*words, "--for", "1m", "--carry", *places)
+    there = elsewhere(places, tmp_path)
+    (carried,) = (results_of(there) / "unfinished").iterdir()
+    carried.write_bytes(content(carried.read_bytes()))
+    assert f"was to be resumed from {carried}, but {message}" in refused(*words, *there)
+    assert carried.exists()
+    result = srrepro(*words, "--fresh", *there)
+    assert result.exit_code == 0
+    assert "going on" not in result.stderr
+    assert not carried.exists()
+
+
+def test_two_clones_that_both_continued_are_told_apart(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", TINY, "--scale", 3)
+
+    def train_for(steps: int, where: tuple[object, ...]) -> None:
+        with monkeypatch.context() as patched:
+            let_time_pass(patched, steps, 60)
+            succeeded(*words, "--for", "1m", "--carry", *where)
+
+    train_for(5, places)
+    there = elsewhere(places, tmp_path)
+    train_for(3, there)
+    train_for(4, places)
+    (theirs,) = (results_of(there) / "unfinished").iterdir()
+    shutil.copy(theirs, results_of(places) / "unfinished")
+    message = refused(*words, *places)
+    assert "has 72 backprops" in message
+    assert "has 64, and they share 40" in message
+    result = srrepro(*words, "--fresh", *places)
+    assert result.exit_code == 0
+    assert "going on" not in result.stderr
+
+
+def test_a_plain_train_stays_in_the_mode_of_the_run(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", TINY, "--scale", 3)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 60)
+        succeeded(*words, "--for", "1m", "--carry", "--mode", "eager", *places)
+    there = elsewhere(places, tmp_path)
+    result = srrepro(*words, *places)
+    assert "mode eager" in result.stderr
+    if fastest_mode("cpu") == "native":
+        assert "in modes eager, native" in succeeded(*words, "--mode", "native", *there)
+
+
+def test_run_all_names_what_it_had_no_time_for(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = Measure(name="bicubic", scale=3, test_sets=("demo-test",))
+    first, second = (Train(name=TINY, scale=3, seed=seed, test_sets=("demo-test",)) for seed in (0, 1))
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([measure, first, second, measure]))
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 3600)
+        result = srrepro("run-all", "--suite", "demo", "--for", "1h", *places)
+    assert result.exit_code == 0
+    assert f"out of time, the same command resumes: {TINY} x3 seed 0\n" in result.stdout
+    assert f"out of time, not begun: {TINY} x3 seed 1\n" in result.stdout
+    assert "2 done" not in result.stdout  # bicubic: once done, once there already
+    assert "1 done, 1 there already, 0 failed" in result.stdout
+    assert f"job 2 of 4: {TINY} x3 seed 0" in result.stderr
+    result = srrepro("run-all", "--suite", "demo", *places)
+    assert "2 done, 2 there already, 0 failed" in result.stdout
+    assert "out of time" not in result.stdout
+
+
+def test_a_plan_says_what_is_lacking_and_does_nothing(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "SECONDS_A_MEASUREMENT", 0.0)
+    measure = Measure(name="bicubic", scale=3, test_sets=("demo-test",))
+    job = Train(name=TINY, scale=3, test_sets=("demo-test",))
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([measure, job, replace(job, name="srcnn-916")]))
+    words = ("run-all", "--suite", "demo", "--plan", *places)
+    text = succeeded(*words)
+    assert re.search(r"1 +bicubic x3 +to do +demo-test, 1 store", text)
+    assert re.search(rf"2 +{TINY} x3 seed 0 +to do +demo-train, demo-test, 2 stores +about .* +measured now", text)
+    assert re.search(r"3 +srcnn-916 x3 seed 0 +cannot be done: .*no recipe 'srcnn-916'.* +unknown", text)
+    assert re.search(r"^training left: about .* and 1 jobs of unknown length$", text, re.MULTILINE)
+    assert not results_of(places).exists()
+    assert not data_of(places).root.exists()
+
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 7, 60)
+        succeeded("train", TINY, "--scale", 3, "--for", "1m", *places)
+    assert re.search(rf"{TINY} x3 seed 0 +56 of {8 * STEPS} backprops +about", succeeded(*words))
+    succeeded("train", TINY, "--scale", 3, *places)
+    assert re.search(rf"{TINY} x3 seed 0 +evidence is there *\n", succeeded(*words))
+    shutil.rmtree(data_of(places).stores)  # as in a clone without data
+    assert re.search(rf"{TINY} x3 seed 0 +evidence is there *\n", succeeded(*words))
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([replace(job, seed=1)]))
+    assert re.search(rf"{TINY} x3 seed 1 +to do", succeeded(*words))
+
+
+def test_a_plan_takes_this_machines_rate(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Train(name=TINY, scale=3, test_sets=("demo-test",))
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([job]))
+    monkeypatch.setattr(plan, "_measured", lambda *_: None)
+    row = {
+        "machine": provenance.machine("cpu"),
+        "task": "train",
+        "model": TINY,
+        "device": "cpu",
+        "precision": fastest_precision("cpu"),
+        "mode": fastest_mode("cpu", fastest_precision("cpu")),
+        "batch": 8,
+        "samples_per_s": 8 * STEPS / 7260,
+    }
+    results_of(places).mkdir()
+    words = ("run-all", "--suite", "demo", "--plan", *places)
+    for key, other in (("machine", "another"), ("model", "another"), ("batch", 9), ("mode", "plain")):
+        pd.DataFrame([row | {key: other}]).to_csv(results_of(places) / "speed.csv", index=False)
+        assert re.search(r"to do .* unknown", succeeded(*words))
+    pd.DataFrame([row]).to_csv(results_of(places) / "speed.csv", index=False)
+    assert re.search(r"about 2 h 1 min +speed.csv", succeeded(*words))
+    assert f"job 1 of 1, about 2 h 1 min left: {TINY} x3" in srrepro("run-all", "--suite", "demo", *places).stderr
 
 
 def test_run_all_goes_on_after_a_failure_and_skips_what_is_there(

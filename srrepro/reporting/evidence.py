@@ -89,6 +89,21 @@ def read(folder: Path) -> Evidence:
         raise InputError(msg) from error
 
 
+def stretches(about: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each process trained of a run, with its machine, device, mode and threads.
+
+    Older folders have only `begun_with`, or nothing where one process trained all of it.
+    """
+    listed: list[dict[str, Any]] = about.get("stretches") or [*about.get("begun_with", []), about]
+    return listed
+
+
+def distinct(about: dict[str, Any], key: str, otherwise: str | None = None) -> list[Any]:
+    """The different values that the stretches of a run have of something, in the order of training."""
+    ended = about.get(key, otherwise)  # `begun_with` names no device or mode: these could not change
+    return list(dict.fromkeys(stretch.get(key, ended) for stretch in stretches(about)))
+
+
 def _score(row: dict[str, Any]) -> Score:
     for column in ("psnr_db", "ssim", "bicubic_psnr_db", "bicubic_ssim"):
         row[column] = float(row[column])  # of a column with a word in it, pandas makes words

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from srrepro.reporting.evidence import Evidence
+from srrepro.reporting.evidence import Evidence, distinct
 from srrepro.reporting.published import target
 
 LOGGED = re.compile(r"(?P<dataset>.+?)(_x(?P<scale>\d))?_psnr_db")
@@ -48,7 +48,10 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
         if printed is None:
             continue
         first = next((row for row in log if row[column] >= printed.psnr_db), None)
-        about = {key: run.about.get(key) for key in ("device", "precision", "threads", "machine")}
+        otherwise = {"device": None, "mode": "eager", "machine": None}
+        made_on = {key: " + ".join(filter(None, distinct(run.about, key, usual))) for key, usual in otherwise.items()}
+        threads = distinct(run.about, "threads")
+        one = threads[0] if len(threads) == 1 else None  # core seconds of several machines say nothing
         rows.append(
             {
                 "model": subject.name,
@@ -61,11 +64,12 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
                 "reached": first is not None,
                 "backprops": first["backprops"] if first else None,
                 "seconds": first["seconds"] if first else None,
-                "core_seconds": first["seconds"] * about["threads"] if first else None,
+                "core_seconds": first["seconds"] * one if first and one else None,
                 "log_every": log[0]["backprops"],
-                "mode": run.about.get("mode", "eager"),
+                "precision": run.about.get("precision"),
+                "threads": one,
                 "run": run.name,
-                **about,
+                **made_on,
             }
         )
     return rows

@@ -14,7 +14,7 @@ from srrepro.data.registry import sets
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
 from srrepro.evaluation.weights import Subject
-from srrepro.reporting.evidence import Evidence, read_all
+from srrepro.reporting.evidence import Evidence, distinct, read_all
 from srrepro.reporting.published import published_seconds, target
 from srrepro.reporting.reached import reached
 from srrepro.reporting.verdict import bound_db, verdict
@@ -36,7 +36,9 @@ README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of re
 Row = dict[str, Any]
 
 
-def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "", precision: str = "") -> Row:
+def quality_row(
+    subject: Subject, scores: Sequence[Score], *, run: str = "", precision: str = "", made_on: str = ""
+) -> Row:
     """One model on one set at one scale: means over its images, the published value, the verdict."""
     dataset, scale = scores[0].dataset, scores[0].scale
     psnr_db, bicubic = mean(score.psnr_db for score in scores), mean(score.bicubic_psnr_db for score in scores)
@@ -46,6 +48,7 @@ def quality_row(subject: Subject, scores: Sequence[Score], *, run: str = "", pre
         subject.note,
         DEMO if dataset.startswith("demo") else "",
         f"trained in {precision}" if precision not in {"", "float32"} else "",
+        made_on,
     ]
     return {
         "model": subject.name,
@@ -88,7 +91,13 @@ def quality(runs: Sequence[Evidence]) -> pd.DataFrame:
     InputError : two protocols meet, or two folders claim the same row.
     """
     rows = [
-        quality_row(run.subject, list(scores), run=run.name, precision=run.about.get("precision") or "")
+        quality_row(
+            run.subject,
+            list(scores),
+            run=run.name,
+            precision=run.about.get("precision") or "",
+            made_on=_made_on(run.about),
+        )
         | {"seed": run.subject.seed}
         for run in runs
         for _, scores in groupby(run.scores, key=lambda score: (score.scale, score.dataset))
@@ -100,6 +109,16 @@ def quality(runs: Sequence[Evidence]) -> pd.DataFrame:
     rows.sort(key=_place)
     frame = pd.DataFrame([_with_seeds(list(same)) for _, same in groupby(rows, key=_place)], columns=COLUMNS)
     return frame.astype({"images": "Int64", "seeds": "Int64"})  # whole numbers, though some rows have none
+
+
+def _made_on(about: Row) -> str:
+    """What must be said of a run that was resumed on another machine or in another mode; nothing of any other."""
+    machines, modes = distinct(about, "machine"), distinct(about, "mode", "eager")
+    notes = [
+        f"made on {len(machines)} machines" if len(machines) > 1 else "",
+        f"in modes {', '.join(modes)}" if len(modes) > 1 else "",
+    ]
+    return "; ".join(filter(None, notes))
 
 
 def tables(frame: pd.DataFrame) -> str:

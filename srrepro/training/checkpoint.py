@@ -1,36 +1,164 @@
-"""What a run needs to go on as if nothing had happened, in one file that is always whole."""
+"""What a run needs to resume as if nothing had happened, in one file that is always whole: safetensors, no pickle.
 
+Tensors are stored as tensors. All else is JSON in one entry of the metadata, so that a log can be read without PyTorch.
+The same content gives the same bytes.
+"""
+
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from srrepro.errors import InputError
 
+FORMAT = 1
+_ENTRY = "srrepro_checkpoint"  # one entry: of several, the order would be random
+_TENSOR = "$tensor"
 
-def save(path: Path, state: dict[str, Any]) -> None:
+
+def save(path: Path, values: Mapping[str, Any]) -> None:
     """Write tensors and plain values; a reader sees the old file or the new one, never a part."""
+    write(path, packed(values))
+
+
+def packed(values: Mapping[str, Any]) -> bytes:
+    """The bytes of a file that holds nested mappings, sequences, tensors, numbers, words and None.
+
+    A tuple comes back as a list. A tensor comes back with its strides, because the layout of a matrix decides how a
+    product of it is rounded; only gaps in memory are dropped.
+
+    Raises
+    ------
+    TypeError : a key is no word, or a value is none of these.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps({"format": FORMAT, "values": _without_tensors(values, "", tensors)}, sort_keys=True)
+    return safetensors.torch.save(tensors, {_ENTRY: text})
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put a file in its place when it is whole and on the disk."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as stream:
-        torch.save(state, stream)
+        stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     part.replace(path)
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The last state saved, or None where there is none yet.
+    """The last values saved, tensors on the processor, or None where there is no file yet.
 
     Raises
     ------
-    InputError : the file is damaged.
+    InputError : the file is damaged, is no checkpoint, or is of another format.
     """
     if not path.exists():
         return None
+    asked = f"The run was to be resumed from {path}"
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        msg = f"The run was to go on from {path}, but that is damaged. Start anew: --fresh."
-        raise InputError(msg) from error
-    return state
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        content = json.loads(about[_ENTRY]) if _ENTRY in about else None
+        if content is None:
+            msg = f"{asked}, but that is no checkpoint of a run. Delete the file, or start anew: --fresh."
+            raise InputError(msg)
+        if content["format"] != FORMAT:
+            msg = (
+                f"{asked}, but that has format {content['format']}, and this version of srrepro reads {FORMAT}. "
+                "Use the version that wrote it, or start anew: --fresh."
+            )
+            raise InputError(msg)
+        values: dict[str, Any] = _with_tensors(content["values"], tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise damaged(path) from error
+    return values
+
+
+def damaged(path: Path) -> InputError:
+    return InputError(
+        f"The run was to be resumed from {path}, but that is damaged. Restore the file, or start anew: --fresh."
+    )
+
+
+def optimiser_state(network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+    """What an optimiser remembers of every parameter, by the parameter's name.
+
+    Nothing of its groups: rates, factors and flags such as `fused` are the recipe's and the engine's, and another
+    device or mode has others.
+    """
+    return {name: dict(optimiser.state.get(parameter, {})) for name, parameter in network.named_parameters()}
+
+
+def restore_optimiser(
+    network: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Give an optimiser what `optimiser_state` took, on the device and in the layout of the parameters here.
+
+    Raises
+    ------
+    KeyError : the state is that of another network.
+    """
+    for name, parameter in network.named_parameters():
+        remembered = {key: _placed(value, parameter) for key, value in state[name].items()}
+        if remembered:
+            optimiser.state[parameter] = remembered
+
+
+def _placed(value: Any, parameter: Tensor) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    if value.shape == parameter.shape:  # the fused step of SGD takes one layout for granted
+        return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+    return value.to(parameter.device)
+
+
+def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The same in values of JSON; tensors go to `tensors`, and leave their name and strides."""
+    if isinstance(value, Tensor):
+        if name in tensors:
+            msg = f"two tensors would be called {name}"
+            raise TypeError(msg)
+        kept = value.detach().cpu()
+        tensors[name] = kept.contiguous()
+        usual = tensors[name].new_empty(kept.shape).stride()
+        strides = {"stride": list(kept.stride())} if kept.stride() != usual and _fills_its_memory(kept) else {}
+        return {_TENSOR: name, **strides}
+    if isinstance(value, Mapping):
+        if wrong := [key for key in value if not isinstance(key, str) or key.startswith("$")]:
+            msg = f"the keys {wrong} of {name or 'a checkpoint'} are no words that JSON could keep"
+            raise TypeError(msg)
+        return {key: _without_tensors(part, f"{name}.{key}" if name else key, tensors) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(part, f"{name}.{number}", tensors) for number, part in enumerate(value)]
+    return value
+
+
+def _fills_its_memory(tensor: Tensor) -> bool:
+    """Without gaps, every element in a place of its own."""
+    sides = sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1)
+    expected = 1
+    for stride, size in sides:
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_with_tensors(part, tensors) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR not in value:
+        return {key: _with_tensors(part, tensors) for key, part in value.items()}
+    tensor = tensors[value[_TENSOR]]
+    # Into memory of its own: where a tensor begins in a file, sums of its numbers are rounded in another order.
+    return torch.empty_strided(tensor.shape, value.get("stride", tensor.stride()), dtype=tensor.dtype).copy_(tensor)

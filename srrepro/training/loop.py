@@ -7,8 +7,9 @@ import math
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from time import perf_counter
 from types import FrameType
 from typing import Any
@@ -25,16 +26,24 @@ from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import SGD, Recipe, Training, digest
-from srrepro.progress import Meter, say
-from srrepro.training import checkpoint
+from srrepro.progress import Meter, in_words, say
+from srrepro.training import carry, checkpoint
+from srrepro.training.carry import Stretch
+from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Engine, Precision, precisions
 from srrepro.training.feed import Course, Feed, ahead
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+LOG_EVERY = 10**7
+"""Backprops between log points at most, of a run of more than twenty times as many."""
 
 
 class Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)
     """The run was asked to stop, and left a checkpoint."""
+
+
+class OutOfTime(Stopped):
+    """The run has stopped because its time was up, as planned."""
 
 
 class Diverged(Exception):  # noqa: N818
@@ -47,6 +56,8 @@ class Run:
 
     `scale` is None where one network serves several scales; `budget` is a factor on the recipe's backprops, and the
     schedule stretches with it; `memory` bounds the bytes that patches, and planes in a measurement, may take.
+    `log_points` is how often a run is measured: None is as the recipe says, else 20 times, and at least once every 10^7
+    backprops.
 
     Raises
     ------
@@ -61,7 +72,7 @@ class Run:
     precision: Precision = "float32"
     mode: Mode = "eager"
     memory: int = MEMORY
-    log_points: int = 20
+    log_points: int | None = None
 
     def __post_init__(self) -> None:
         asked, own = f"{self.recipe.name} was to be trained", self.training.scales
@@ -122,6 +133,10 @@ class Run:
     def protocol(self) -> Protocol:
         return PROTOCOLS[self.training.protocol or MATLAB_Y.name]
 
+    def points(self, backprops: int) -> int:
+        """How often a run of so many backprops is measured."""
+        return self.log_points or self.training.log_points or max(20, -(-backprops // LOG_EVERY))
+
     @property
     def shape(self) -> TrainingShape:
         patches = self.training.patches
@@ -146,16 +161,31 @@ class State:
     """How far a run is. `seconds` counts training only: the clock stands still during measurements.
 
     On a processor the next batch is made meanwhile; of a streamed store that may be a pass over the file.
+    `stretches` are what each process trained of it, the one that is at work last.
     """
 
     step: int = 0
     seconds: float = 0.0
     losses: float = 0.0
     log: list[dict[str, Any]] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
 
 
-def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, State]:
-    """Train from scratch, or go on from the checkpoint in `workplace`, to the last step.
+def train(
+    run: Run,
+    folder: DataFolder,
+    workplace: Path,
+    *,
+    made_with: dict[str, Any] | None = None,
+    deadline: Deadline = NEVER,
+    carried: Path | None = None,
+    carries: bool = False,
+) -> tuple[nn.Module, State]:
+    """Train from scratch, or resume from the checkpoint in `workplace` or the `carried` file, to the last step.
+
+    `made_with` describes the stretch that begins now (machine, threads, commit); device and mode are added. `carried`
+    is where an unfinished run may lie that comes from another machine; with `carries` it is written whenever the run
+    stops. The run stops at the `deadline`.
 
     Returns
     -------
@@ -163,9 +193,10 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
 
     Raises
     ------
-    Stopped : SIGINT or SIGTERM came; the checkpoint is written.
-    Diverged : the loss is not finite at a log point.
-    InputError : data cannot be had, or the checkpoint is damaged or of another mode.
+    Stopped : SIGINT or SIGTERM came; the checkpoint is written. OutOfTime, which is one: the deadline has passed.
+    Diverged : the loss is not finite at a log point or a checkpoint.
+    InputError : data cannot be had; the checkpoint is damaged or of another run, or the carried file has gone apart
+        from it.
     """
     training = run.training
     prepare_training(folder, run.shape)
@@ -186,10 +217,12 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
     training.init(network)
     watched = _watched(network, run, folder)
     engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
-    state = _resumed(workplace / "checkpoint.pt", engine)
+    name = run.name(folder)
+    state = _resumed(carry.newest(workplace, carried, name, says=True), engine)
+    before, begun, earlier_s, here = state.stretches, state.step, state.seconds, token_hex(8)
 
     losses = torch.tensor(state.losses, dtype=torch.float64, device=run.device)
-    points = training.log_points or run.log_points
+    points = run.points(backprops)
     log_points = {steps * point // points for point in range(1, points + 1)}
     meter = Meter(f"{run.title} seed {run.seed}", backprops, done=course.seen(state.step))
     batches = _batches(run, feed, course, state.step)
@@ -208,22 +241,48 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
             losses += loss
             meter.advance(len(inputs))
             at_log_point = state.step in log_points
-            if not (at_log_point or stop.requested or perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS):
+            due = perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS
+            if not (at_log_point or stop.requested or deadline.passed or due):
                 continue
 
             state.losses = losses.item()
             state.seconds += perf_counter() - started  # the clock stops here
+            if not math.isfinite(state.losses):
+                msg = f"the loss of {run.title} is no longer a number at step {state.step}"
+                raise Diverged(msg)
             if at_log_point:
-                if not math.isfinite(state.losses):
-                    msg = f"the loss of {run.title} is no longer a number at step {state.step}"
-                    raise Diverged(msg)
                 _log(state, course, lr, _measure(watched))
                 losses.zero_()
                 meter.report(state.log[-1])
-            _save(workplace / "checkpoint.pt", engine, state)
-            if stop.requested:
-                msg = f"stopped after {course.seen(state.step):,} of {backprops:,} backprops"
-                raise Stopped(msg)
+            stretch = Stretch(
+                id=here,
+                begun_at=begun,
+                steps=state.step - begun,
+                backprops=course.seen(state.step) - course.seen(begun),
+                seconds=state.seconds - earlier_s,
+                made_with=(made_with or {}) | {"device": run.device, "mode": run.mode},
+            )
+            state.stretches = [*before, stretch]
+            late = deadline.passed  # also of a measurement that took long
+            stops = stop.requested or late
+            _save(
+                [workplace / carry.CHECKPOINT, *([carried] if carried and carries and stops else [])],
+                name,
+                engine,
+                state,
+            )
+            if stops:
+                how_far = f"after {course.seen(state.step):,} of {backprops:,} backprops"
+                where = f"; carried in {carried}" if carried and carries else ""
+                if stop.requested:
+                    msg = f"stopped {how_far}{where}"
+                    raise Stopped(msg)
+                left, rate = backprops - course.seen(state.step), stretch.backprops / stretch.seconds
+                msg = (
+                    f"{run.title} seed {run.seed} stopped as planned {how_far}; {left:,} are left, about "
+                    f"{in_words(left / rate)} of training at the {rate:,.0f} a second of this stretch{where}"
+                )
+                raise OutOfTime(msg)
             network.train()
             started, saved = perf_counter(), perf_counter()
     return network, state
@@ -278,26 +337,29 @@ def _log(state: State, course: Course, lr: float, psnr_db: dict[str, float]) -> 
     state.losses = 0.0
 
 
-def _save(path: Path, engine: Engine, state: State) -> None:
-    weights, optimiser = engine.network.state_dict(), engine.optimiser.state_dict()
-    checkpoint.save(path, {"network": weights, "optimiser": optimiser, "state": vars(state), "mode": engine.mode})
+def _save(paths: list[Path], name: str, engine: Engine, state: State) -> None:
+    values = {
+        "run": name,
+        "state": asdict(state),
+        "network": engine.network.state_dict(),
+        "optimiser": checkpoint.optimiser_state(engine.network, engine.optimiser),
+    }
+    data = checkpoint.packed(values)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write(path, data)
 
 
-def _resumed(path: Path, engine: Engine) -> State:
-    saved = checkpoint.load(path)
-    if saved is None:
+def _resumed(copy: carry.Copy | None, engine: Engine) -> State:
+    if copy is None:
         return State()
-    begun = saved.get("mode", "eager")
-    if begun != engine.mode:
-        msg = (
-            f"The run of {path.parent.name} was to go on in mode {engine.mode}, but was begun in mode {begun}, which "
-            f"rounds differently. Give --mode {begun}, or --fresh to start anew."
-        )
-        raise InputError(msg)
-    engine.network.load_state_dict(saved["network"])
-    engine.optimiser.load_state_dict(saved["optimiser"])
-    state = State(**saved["state"])
-    say(f"going on after step {state.step}")
+    try:
+        engine.network.load_state_dict(copy.values["network"])
+        checkpoint.restore_optimiser(engine.network, engine.optimiser, copy.values["optimiser"])
+        state = State(**copy.values["state"] | {"stretches": list(copy.stretches)})
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise checkpoint.damaged(copy.path) from error
+    say(f"going on after step {state.step}, from {copy.path}")
     return state
 
 

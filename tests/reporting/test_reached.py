@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from srrepro.evaluation.weights import Subject
@@ -63,3 +64,17 @@ def test_one_network_for_several_scales() -> None:
 def test_sets_without_a_published_value_and_untrained_runs_have_none() -> None:
     assert list(reached([run(0, [33.0], column="val20_psnr_db"), run(1, [])]).columns) == COLUMNS
     assert reached([run(0, [33.0], column="val20_psnr_db"), run(1, [])]).empty
+
+
+def test_a_run_of_several_machines_names_them_and_has_no_core_seconds() -> None:
+    stretches = [
+        {"machine": "M", "device": "cpu", "mode": "native", "threads": 2},
+        {"machine": "G", "device": "cuda", "mode": "graph", "threads": 16},
+    ]
+    row = reached([run(0, [33.0], machine="G", stretches=stretches)]).iloc[0]
+    assert (row["machine"], row["device"], row["mode"]) == ("M + G", "cpu + cuda", "native + graph")
+    assert pd.isna(row["core_seconds"])
+    assert pd.isna(row["threads"])
+    same = [stretches[0] | {"commit": commit} for commit in "ab"]
+    row = reached([run(0, [33.0], stretches=same)]).iloc[0]
+    assert (row["machine"], row["mode"], row["threads"], row["core_seconds"]) == ("M", "native", 2, 20.0)

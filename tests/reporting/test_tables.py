@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -91,6 +92,30 @@ def test_demo_scenes_say_that_no_paper_has_them() -> None:
     assert quality_row(demo, scores("Set5", 31.0))["note"] == tables.DEMO
     assert quality_row(of_run(PAPERS, 3, 0, 1.0), scores("demo-test", 30.0))["note"] == tables.DEMO
     assert quality_row(of_run(PAPERS, 3, 0, 1.0), scores("Set5", 31.0))["note"] == ""
+
+
+@pytest.mark.parametrize(
+    ("about", "note"),
+    [
+        ({}, ""),
+        ({"machine": "A", "mode": "native"}, ""),
+        ({"machine": "A", "stretches": [{"machine": "A", "mode": "native"}] * 2}, ""),
+        ({"machine": "B", "stretches": [{"machine": name, "mode": "eager"} for name in "ABA"]}, "made on 2 machines"),
+        (
+            {"stretches": [{"machine": "A", "mode": mode} for mode in ("native", "eager")]},
+            "in modes native, eager",
+        ),
+        (
+            {"stretches": [{"machine": "A", "mode": "native"}, {"machine": "B", "mode": "graph"}]},
+            "made on 2 machines; in modes native, graph",
+        ),
+        ({"machine": "B", "mode": "native", "begun_with": [{"machine": "A", "commit": "1"}]}, "made on 2 machines"),
+        ({"machine": "A", "mode": "native", "begun_with": [{"machine": "A", "commit": "1"}]}, ""),
+    ],
+    ids=["unknown", "one process", "one machine", "two machines", "two modes", "both", "older", "older, one machine"],
+)
+def test_a_row_says_on_how_many_machines_it_was_made(about: dict[str, object], note: str) -> None:
+    assert only(quality([replace(run(), about=about)]))["note"] == note
 
 
 def test_seed_0_carries_the_row_and_the_others_stand_beside_it() -> None:

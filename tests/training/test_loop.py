@@ -1,7 +1,6 @@
 """The loop, its step and its checkpoints, on a network and data small enough to train in a second."""
 
 import json
-import math
 import os
 import re
 import signal
@@ -41,9 +40,11 @@ from srrepro.models.recipe import (
 )
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
-from srrepro.training import checkpoint, engine, feed, loop
+from srrepro.training import carry, checkpoint, deadline, engine, feed, loop
+from srrepro.training.carry import CHECKPOINT
+from srrepro.training.deadline import Deadline
 from srrepro.training.engine import Engine, Precision, fastest_precision
-from srrepro.training.loop import Diverged, Run, State, Stopped, train
+from srrepro.training.loop import Diverged, OutOfTime, Run, State, Stopped, train
 
 BATCH, STEPS, LOG_POINTS = 8, 30, 5
 MADE_UP = {
@@ -488,15 +489,160 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
     assert [row["seconds"] for row in state.log] == sorted(row["seconds"] for row in state.log)
 
 
-def test_a_run_goes_on_in_the_mode_that_it_was_begun_in(
+def test_a_run_resumes_in_another_mode(
+    folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None], unbroken: Unbroken
+) -> None:
+    """As close as the other mode rounds, and it says so."""
+    if NATIVE_RUN.mode != "native":
+        pytest.skip("no C compiler is at hand: there is one mode only")
+    expected, log = unbroken(NATIVE_RUN)
+    place = workplace()
+    at_step(13, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(NATIVE_RUN, folder, place, made_with={"machine": "here"})
+    resumed, state = train(replace(NATIVE_RUN, mode="eager"), folder, place, made_with={"machine": "there"})
+    for name, weights in resumed.state_dict().items():
+        torch.testing.assert_close(weights, expected.state_dict()[name], atol=1e-5, rtol=1e-3, msg=name)
+    assert state.log[-1]["tiny-test_x2_psnr_db"] == pytest.approx(log.log[-1]["tiny-test_x2_psnr_db"], abs=1e-3)
+    first, second = state.stretches
+    assert (first.begun_at, first.steps, second.begun_at, second.steps) == (0, 13, 13, STEPS - 13)
+    assert first.made_with == {"machine": "here", "device": "cpu", "mode": "native"}
+    assert second.made_with == {"machine": "there", "device": "cpu", "mode": "eager"}
+    assert first.seconds + second.seconds == pytest.approx(state.seconds)
+    assert (first.backprops, second.backprops) == (13 * BATCH, (STEPS - 13) * BATCH)
+
+
+class Clock:
+    """A monotonic clock that stands still until it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(deadline, "monotonic", lambda: self.now)
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize("run", [SOAP_RUN, SGD_RUN, MUON_RUN], ids=["soap", "sgd", "muon"])
+def test_a_run_whose_time_is_up_resumes_elsewhere_with_the_same_bits(
+    run: Run,
+    folder: DataFolder,
+    workplace: Callable[[], Path],
+    at_step: Callable[..., None],
+    unbroken: Unbroken,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected, whole = unbroken(run)
+    clock = Clock(monkeypatch)
+    until = Deadline.after(60)
+    carried = workplace() / "unfinished" / "run.safetensors"
+    at_step(13, lambda: clock.advance(60))
+    with pytest.raises(OutOfTime, match="after 104 of 240 backprops; 136 are left, about .* a second of this stretch"):
+        train(run, folder, workplace(), deadline=until, carried=carried, carries=True)
+    resumed, state = train(run, folder, workplace(), carried=carried)
+    assert [stretch.steps for stretch in state.stretches] == [13, STEPS - 13]
+    assert same_weights(resumed, expected)
+    assert without_times(state) == without_times(whole)
+
+
+def test_a_run_with_time_left_is_not_stopped(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    until = Deadline.after(60)
+    clock.advance(59)
+    carried = workplace() / "unfinished" / "run.safetensors"
+    _, state = train(SGD_RUN, folder, workplace(), deadline=until, carried=carried, carries=True)
+    assert state.step == STEPS
+    assert not carried.exists()  # it is written when a run stops, and only then
+
+
+def test_a_run_is_carried_only_where_that_is_asked_for(
     folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
 ) -> None:
-    place = workplace()
+    carried = workplace() / "unfinished" / "run.safetensors"
     at_step(7, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(replace(NATIVE_RUN, mode="eager"), folder, place)
-    with pytest.raises(InputError, match="begun in mode eager.*--mode eager, or --fresh"):
-        train(replace(NATIVE_RUN, mode="native"), folder, place)
+        train(SGD_RUN, folder, workplace(), carried=carried)
+    assert not carried.exists()
+    place = workplace()
+    at_step(7, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped, match=f"carried in {re.escape(str(carried))}"):
+        train(SGD_RUN, folder, place, carried=carried, carries=True)
+    assert carried.read_bytes() == (place / CHECKPOINT).read_bytes()
+
+
+def test_two_copies_that_were_trained_apart_are_refused(
+    folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
+) -> None:
+    here, there, carried = workplace(), workplace(), workplace() / "run.safetensors"
+
+    def train_for(steps: int, place: Path, *, carries: bool) -> None:
+        at_step(steps, stop_by(signal.SIGTERM))
+        with pytest.raises(Stopped):
+            train(SGD_RUN, folder, place, carried=carried, carries=carries)
+
+    train_for(5, here, carries=True)
+    train_for(
+        4, there, carries=True
+    )  # the carried file is further along than the checkpoint here, and descends from it
+    train_for(2, here, carries=False)
+    assert [stretch.steps for stretch in carry.read(here / CHECKPOINT, SGD_RUN.name(folder)).stretches] == [5, 4, 2]
+    train_for(3, there, carries=True)
+    with pytest.raises(InputError, match=r"has 88 backprops, .* has 96, and they share 72\..*--fresh"):
+        train(SGD_RUN, folder, here, carried=carried)
+    (here / CHECKPOINT).unlink()
+    _, state = train(SGD_RUN, folder, here, carried=carried)
+    assert [stretch.steps for stretch in state.stretches] == [5, 4, 3, STEPS - 12]
+
+
+def test_a_file_of_another_run_is_refused(
+    folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
+) -> None:
+    carried = workplace() / "run.safetensors"
+    at_step(7, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(SGD_RUN, folder, workplace(), carried=carried, carries=True)
+    with pytest.raises(InputError, match=r"run\.safetensors, but that is of the run srcnn-915_x3_s0_.*--fresh"):
+        train(replace(SGD_RUN, seed=1), folder, workplace(), carried=carried)
+
+
+def test_a_checkpoint_of_an_older_version_is_refused(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    place = workplace()
+    torch.save({"state": {"step": 3}}, place / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"checkpoint\.pt, but an older version of srrepro wrote that.*--fresh"):
+        train(SGD_RUN, folder, place)
+
+
+def test_rates_and_flags_are_the_engines_when_a_state_comes_from_elsewhere() -> None:
+    """On a GPU the rates of a recorded step are tensors, and flags may differ: none of that is carried."""
+    torch.manual_seed(0)
+    batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
+    ours, theirs = (Engine(SGD_RECIPE.network(), SGD_RECIPE.training, device="cpu", precision="float32") for _ in "ab")
+    theirs.step(*batch, lr=1e-3)
+    for group in theirs.optimiser.param_groups:
+        group.update(fused=False, foreach=True, lr=torch.tensor(0.5), factor=9.0, momentum=0.1)
+    groups = [{key: value for key, value in group.items() if key != "params"} for group in ours.optimiser.param_groups]
+    state = checkpoint.optimiser_state(theirs.network, theirs.optimiser)
+    checkpoint.restore_optimiser(ours.network, ours.optimiser, state)
+    assert [
+        {key: value for key, value in group.items() if key != "params"} for group in ours.optimiser.param_groups
+    ] == groups
+    momenta = zip(ours.parameters, theirs.parameters, strict=True)
+    for mine, other in momenta:
+        kept = ours.optimiser.state[mine]["momentum_buffer"]
+        assert torch.equal(kept, theirs.optimiser.state[other]["momentum_buffer"])
+        assert kept.stride() == mine.stride()
+        assert kept.data_ptr() != theirs.optimiser.state[other]["momentum_buffer"].data_ptr()
+    ours.step(*batch, lr=1e-3)
+
+
+def test_a_long_run_is_measured_at_least_every_ten_million_backprops() -> None:
+    run = Run(recipe=models.recipe("srcnn-915"), scale=3)
+    assert [run.points(backprops) for backprops in (800_000_000, 200_080_000, 1_600_000)] == [80, 21, 20]
+    assert replace(run, log_points=3).points(800_000_000) == 3
+    code = Run(recipe=models.recipe("vdsr-t91-code"))
+    assert (code.points(633_040), replace(code, log_points=3).points(633_040)) == (80, 3)
 
 
 @pytest.mark.parametrize("changes", [{"device": "cuda"}, {"precision": "bfloat16"}], ids=str)
@@ -656,7 +802,7 @@ def kill_at_12(name: str, folder: DataFolder, place: Path, tmp_path: Path, *, th
         check=False,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
-    saved = checkpoint.load(place / "checkpoint.pt")
+    saved = checkpoint.load(place / CHECKPOINT)
     assert saved is not None
     assert saved["state"]["step"] == 11
 
@@ -699,52 +845,10 @@ def test_a_damaged_checkpoint_is_named(
     at_step(5, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
         train(run, folder, place)
-    file = place / "checkpoint.pt"
+    file = place / CHECKPOINT
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(InputError, match=r"checkpoint\.pt, but that is damaged(.|\n)*--fresh") as refused:
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors, but that is damaged.*--fresh"):
         train(run, folder, place)
-    assert "weights_only" not in str(refused.value)  # PyTorch's advice is to run what the file holds
-
-
-def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
-    state = {"network": {"a": torch.rand(3)}, "state": {"step": 3, "seconds": 0.5, "log": [{"loss": math.pi}]}}
-    assert checkpoint.load(tmp_path / "checkpoint.pt") is None
-    checkpoint.save(tmp_path / "checkpoint.pt", state)
-    read = checkpoint.load(tmp_path / "checkpoint.pt")
-    assert read is not None
-    assert torch.equal(read["network"]["a"], state["network"]["a"])
-    assert read["state"] == state["state"]
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {"step": 1})
-
-    def half_way(_state: object, stream: Any) -> None:
-        stream.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(torch, "save", half_way)
-        with pytest.raises(OSError, match="No space left"):
-            checkpoint.save(path, {"step": 2})
-    assert checkpoint.load(path) == {"step": 1}
-    checkpoint.save(path, {"step": 3})
-    assert checkpoint.load(path) == {"step": 3}
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return os.mkdir, (str(tmp_path / "ran"),)
-
-    torch.save({"state": Evil()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(InputError, match="damaged"):
-        checkpoint.load(tmp_path / "checkpoint.pt")
-    assert not (tmp_path / "ran").exists()
 
 
 # One step.

@@ -1,0 +1,202 @@
+"""What a suite would do: what each job lacks, whether its evidence is there, and how long it would train here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+
+import pandas as pd
+import torch
+from tabulate import tabulate
+
+from srrepro import models
+from srrepro.data.registry import DataFolder, is_present, members
+from srrepro.data.stores import EvaluationShape, count_training
+from srrepro.errors import InputError
+from srrepro.models.recipe import digest
+from srrepro.progress import in_words
+from srrepro.reporting.evidence import folders, read
+from srrepro.reporting.provenance import machine
+from srrepro.suites import Job, Measure, Train, Workshop, evidence_there, run_of, settled, title_of
+from srrepro.training import carry
+from srrepro.training.engine import Engine, fastest_precision
+from srrepro.training.loop import Run
+
+SECONDS_A_MEASUREMENT = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One job. `seconds` are those of the training that is left, None where they are unknown; `source` says whence."""
+
+    title: str
+    state: str
+    lacks: tuple[str, ...] = ()
+    seconds: float | None = 0.0
+    source: str = ""
+
+
+def plan(jobs: Sequence[Job], shop: Workshop, *, force: bool = False, closely: bool = False) -> list[Planned]:
+    """All jobs, as they stand; nothing is fetched, built or written.
+
+    Rates are taken from the rows of `speed.csv` of this machine. `closely` also says what each job lacks, and measures
+    the rate of every recipe that has none there, for a few seconds each. `force` plans to repeat what has its evidence.
+    """
+    return [_planned(job, shop, force=force, closely=closely) for job in jobs]
+
+
+def table(planned: Sequence[Planned]) -> str:
+    """For people, with the sum."""
+    rows = [
+        {
+            "job": number,
+            "what": each.title,
+            "state": each.state,
+            "lacks": ", ".join(each.lacks),
+            "training": "unknown"
+            if each.seconds is None
+            else f"about {in_words(each.seconds)}"
+            if each.seconds
+            else "",
+            "by": each.source,
+        }
+        for number, each in enumerate(planned, start=1)
+    ]
+    known = sum(each.seconds for each in planned if each.seconds is not None)
+    unknown = sum(each.seconds is None for each in planned)
+    left = [
+        *([f"about {in_words(known)}"] if known else []),
+        *([f"{unknown} jobs of unknown length"] if unknown else []),
+    ]
+    return f"{tabulate(rows, headers='keys', disable_numparse=True)}\n\ntraining left: {' and '.join(left) or 'none'}"
+
+
+def _planned(job: Job, shop: Workshop, *, force: bool, closely: bool) -> Planned:
+    title = title_of(job)
+    try:
+        if not force and (evidence_there(job, shop) is not None or _evidence_of_such(job, shop)):
+            return Planned(title=title, state="evidence is there")
+        if isinstance(job, Measure):
+            return Planned(
+                title=title, state="to do", lacks=tuple(_lacking(job, (job.scale,), shop) if closely else ())
+            )
+        run = run_of(job, shop, shop.precision or fastest_precision(shop.device))
+        done = 0
+        if run.shape.path(shop.folder).exists():
+            run = settled(job, shop)
+            name = run.name(shop.folder)
+            copy = carry.newest(shop.running / name, shop.carried(name), name)
+            done = 0 if copy is None else copy.backprops
+        backprops = _length_of(run, shop.folder)
+        state = f"{done:,} of {backprops:,} backprops" if done else "to do"
+        rate, source = _rate(run, shop.results / "speed.csv", measures=closely)
+        return Planned(
+            title=title,
+            state=state,
+            lacks=tuple(_lacking(job, run.scales, shop) if closely else ()),
+            seconds=(backprops - done) / rate if rate and backprops is not None else None,
+            source=source,
+        )
+    except InputError as error:
+        return Planned(title=title, state=f"cannot be done: {error}", seconds=None)
+
+
+def _length_of(run: Run, folder: DataFolder) -> int | None:
+    """Backprops; those of a length in epochs are known where the store is."""
+    known = run.shape.path(folder).exists()
+    if not known and run.training.epochs is not None:
+        return None
+    course = run.course(count_training(folder, run.shape) if known else run.training.batch)
+    return course.seen(course.steps)
+
+
+def _evidence_of_such(job: Job, shop: Workshop) -> bool:
+    """For a training run whose name is unknown, because its store is not here: one of the same recipe, seed, budget."""
+    if isinstance(job, Measure) or run_of(job, shop, "float32").shape.path(shop.folder).exists():
+        return False
+    recipe = digest(models.recipe(job.name))
+    for folder in folders(shop.runs):
+        if not folder.name.startswith(job.name):
+            continue
+        run = read(folder)
+        same = (run.subject.name, run.subject.scale, run.subject.seed, run.subject.budget)
+        wanted = shop.precision in {None, run.about.get("precision")}
+        if same == (job.name, job.scale, job.seed, job.budget) and wanted and digest(run.about["recipe"]) == recipe:
+            return True
+    return False
+
+
+def _lacking(job: Job, scales: Sequence[int], shop: Workshop) -> Iterator[str]:
+    """Sets, released weights and stores that are not here yet."""
+    training = models.recipe(job.name).training if isinstance(job, Train) else None
+    wanted = list(filter(None, (training.set, training.validation, *training.logged))) if training else []
+    for name in dict.fromkeys([*wanted, *job.test_sets]):
+        if not _present(shop.folder, name, None):
+            yield name
+    if isinstance(job, Measure) and job.name in models.authors():
+        weights = models.authors()[job.name]
+        if not _present(shop.folder, weights.set, weights.files.get(job.scale)):
+            yield f"weights of {weights.set}"
+    measured = dict.fromkeys([*wanted[1:], *job.test_sets])
+    paths = [EvaluationShape(name, scale).path(shop.folder) for name in measured for scale in scales]
+    if isinstance(job, Train):
+        paths.append(run_of(job, shop, "float32").shape.path(shop.folder))
+    if missing := sum(not path.exists() for path in paths):
+        yield f"{missing} store{'s' if missing > 1 else ''}"
+
+
+def _present(folder: DataFolder, name: str, only: str | None) -> bool:
+    """Whether a set is here with the right content, or one file of it."""
+    return all(is_present(folder, file) for file in members(name) if only in {None, file.name})
+
+
+def _rate(run: Run, speed: Path, *, measures: bool) -> tuple[float | None, str]:
+    """Patches a second, and who says so."""
+    recorded = _recorded(run, speed)
+    if recorded is not None:
+        return recorded, speed.name
+    if not measures:
+        return None, ""
+    rate = _measured(run.recipe.name, run.scale, run.device, run.precision, run.mode)
+    return rate, "" if rate is None else "measured now"
+
+
+def _recorded(run: Run, speed: Path) -> float | None:
+    if not speed.is_file():
+        return None
+    rows = pd.read_csv(speed)
+    like = {
+        "machine": machine(run.device),
+        "task": "train",
+        "model": run.recipe.name,
+        "device": run.device,
+        "precision": run.precision,
+        "mode": run.mode,
+        "batch": run.training.batch,
+    }
+    for column, value in like.items():
+        rows = rows[rows[column] == value]
+    return float(rows["samples_per_s"].iloc[-1]) if len(rows) else None
+
+
+@cache
+def _measured(name: str, scale: int | None, device: str, precision: str, mode: str) -> float | None:
+    """Of steps on patches of noise, which take as long as any; None where they cannot be taken."""
+    run = Run(recipe=models.recipe(name), scale=scale, device=device, precision=precision, mode=mode)  # type: ignore[arg-type]
+    training, patches = run.training, run.training.patches
+    side = patches.patch // run.scales[0] if patches.takes == "low" else patches.patch
+    inputs = torch.rand(training.batch, 1, side, side, device=device)
+    high = torch.rand(training.batch, 1, patches.label, patches.label, device=device)
+    network = run.recipe.network().train()
+    training.init(network)
+    try:
+        with Engine(network, training, device=device, precision=run.precision, mode=run.mode) as engine:
+            engine.step(inputs, high, lr=1e-9).item()  # the first one allocates
+            steps, begun = 0, perf_counter()
+            while steps == 0 or perf_counter() - begun < SECONDS_A_MEASUREMENT:
+                engine.step(inputs, high, lr=1e-9).item()
+                steps += 1
+            return steps * training.batch / (perf_counter() - begun)
+    except RuntimeError:  # no memory for it, or no such operation
+        return None
