@@ -47,6 +47,7 @@ from srrepro.models.recipe import (
 )
 from srrepro.models.vdsr import AT_DEPTH_10, ON_T91, ClipByRate
 from srrepro.reporting.provenance import machine
+from srrepro.training import carry, checkpoint
 from srrepro.training.engine import Precision
 from srrepro.training.loop import Diverged, Run, train
 
@@ -75,10 +76,10 @@ READINGS: dict[str, Training] = {
     "text, momentum cleared": replace(TEXT, at_new_rate=ClearMomentum()),
     "text, clamped inputs": replace(TEXT, protocol="vdsr-y-v1"),
     "text, epochs of the code": replace(TEXT, order=NewOrder(held_out=0.01), incomplete=True),
-    "text, eight images": replace(TEXT, augmentation=EveryImage(8)),
-    "code, He's last layer, eight images": replace(CODE, init=HeInit(), augmentation=EveryImage(8)),
     "code, theta 1e-3": replace(CODE, clip=ClipByRate(theta=1e-3)),
     "code, theta 1e-5": replace(CODE, clip=ClipByRate(theta=1e-5)),
+    "text, four images": replace(TEXT, augmentation=EveryImage(4)),
+    "code, He's last layer, four images": replace(CODE, init=HeInit(), augmentation=EveryImage(4)),
 }
 NETWORKS = {"residual": "vdsr-10-residual", "plain": "vdsr-10-plain"}
 Row = dict[str, Any]
@@ -143,6 +144,7 @@ def carried_out(job: Job, place: Place) -> list[Row]:
     workplace.mkdir(parents=True, exist_ok=True)
     about = dict(zip(("reading", "network", "initial_lr", "seed"), job.curve, strict=True))
     where = {"precision": place.precision, "mode": place.mode, "machine": machine(place.device)}
+    _hand_on(workplace / carry.CHECKPOINT, run.name(place.folder))
     try:
         _, state = train(run, place.folder, workplace)
     except Diverged:
@@ -154,6 +156,13 @@ def carried_out(job: Job, place: Place) -> list[Row]:
         | where
         for epoch, row in enumerate(state.log, start=1)
     ]
+
+
+def _hand_on(path: Path, run: str) -> None:
+    """Give the checkpoint of a curve's beginning to the run of all of it: the steps are the same ones."""
+    values = checkpoint.load(path)
+    if values is not None:
+        checkpoint.write(path, checkpoint.packed(values | {"run": run}))
 
 
 def authors(place: Path) -> dict[tuple[str, float, int], float]:
@@ -235,7 +244,11 @@ def done(jobs: list[Job], work: Place, table: Path, pool: ProcessPoolExecutor, d
     while under_way:
         ended, _ = wait(under_way, timeout=max(0.0, min(deadline - monotonic(), 1e6)), return_when=FIRST_COMPLETED)
         for future in ended:
-            _add(table, under_way.pop(future), future.result())
+            job = under_way.pop(future)
+            if (error := future.exception()) is not None:  # the others are worth having all the same
+                click.echo(f"{job.curve} failed: {error}")
+            else:
+                _add(table, job, future.result())
         if under_way and monotonic() > deadline:
             for process in list(pool._processes.values()):
                 process.terminate()
