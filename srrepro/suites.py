@@ -19,6 +19,7 @@ from srrepro.data.stores import EvaluationShape, TrainingShape, digest_of, prepa
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.evaluate import Score, TestSet, evaluate
+from srrepro.evaluation.protocol import MATLAB_Y, VDSR_Y, Protocol
 from srrepro.evaluation.upscale import MEMORY, Upscaler, load
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
@@ -34,6 +35,8 @@ SCALES = (2, 3, 4)
 TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
 DEMO_TEST_SETS = ("demo-test",)
 EVALUATION_SETS = ("val20", "Set5", "Set14", "B100", "Urban100", "demo-test")
+CLAMPED = ("bicubic", "srcnn-955-authors-imagenet", "vdsr-authors", "vdsr-t91-muon-overlap")
+"""Measured under the VDSR paper's own protocol, too: what its tables print, and ours beside it."""
 SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores instead of days on a GPU
 
 
@@ -71,11 +74,17 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """An interpolation or released weights, measured as they are."""
+    """An interpolation, released weights or weights that ship, measured as they are under a protocol."""
 
     name: str
     scale: int
     test_sets: tuple[str, ...] = TEST_SETS
+    protocol: Protocol = MATLAB_Y
+
+    @property
+    def folder(self) -> str:
+        """The name of its evidence; the first protocol is not named in it."""
+        return f"{self.name}_x{self.scale}" + ("" if self.protocol == MATLAB_Y else f"_{self.protocol.name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +110,15 @@ def _t91() -> Iterator[Job]:
     for released in models.authors().values():
         for scale in released.files:
             yield Measure(name=released.name, scale=scale)
+    for name in CLAMPED:
+        for scale in SCALES:
+            yield Measure(name=name, scale=scale, protocol=VDSR_Y)
     for scale in SCALES:
         yield Train(name="srcnn-915-quick", scale=scale)
     for seed in (1, 2):
         yield Train(name="srcnn-915-quick", scale=3, seed=seed)
     yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
     yield Train(name="vdsr-t91")
-    yield Train(name="vdsr-t91-muon")
     yield Train(name="vdsr-t91-muon-overlap")
 
 
@@ -207,7 +218,7 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     Stopped, OutOfTime, Diverged : see `srrepro.training.loop.train`.
     """
     if isinstance(job, Measure):
-        name = f"{job.name}_x{job.scale}"
+        name = job.folder
         return _measure(job, name, shop, force=force)
     prepare_training(shop.folder, run_of(job, shop, "float32").shape)
     run = settled(job, shop)
@@ -276,7 +287,7 @@ def evidence_there(job: Job, shop: Workshop) -> Path | None:
     """The run folder of a job; None where there is none, or where it cannot be told, because a store is lacking."""
     try:
         if isinstance(job, Measure):
-            kept = shop.runs / f"{job.name}_x{job.scale}"
+            kept = shop.runs / job.folder
         elif run_of(job, shop, "float32").shape.path(shop.folder).exists():
             kept = shop.runs / settled(job, shop).name(shop.folder)
         else:
@@ -333,12 +344,23 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
         return kept, False
     mode = shop.mode_in("float32")
     upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=mode)
-    scores = _scores(upscaler, job.test_sets, shop)
+    scores = _scores(upscaler, job.test_sets, shop, job.protocol)
     if kept.exists():
         _compare(kept, scores)
         return kept, True
     about = {"device": shop.device, "mode": mode, "finished": _now(), **provenance(shop.device)}
+    if upscaler.subject.origin == "trained":
+        about |= _about_shipped(job)
     return evidence.write(shop.runs, name, upscaler.subject, scores, about=about), True
+
+
+def _about_shipped(job: Measure) -> dict[str, Any]:
+    """Which weights were measured; the run that they come from names the same sha256."""
+    return {
+        "recipe": described(models.recipe(job.name)),
+        "precision": weights.precision_of(job.name),
+        "weights_sha256": sha256_of(weights.shipped(job.name, job.scale)),
+    }
 
 
 def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fresh: bool) -> tuple[Path, bool]:
@@ -372,7 +394,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             scores = []
             for scale in run.scales:
                 upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
-                scores += _scores(upscaler, job.test_sets, shop)
+                scores += _scores(upscaler, job.test_sets, shop, run.protocol)
             if kept.exists():
                 _compare(kept, scores)
             else:
@@ -412,11 +434,11 @@ def _about(run: Run, shop: Workshop, state: State) -> dict[str, Any]:
     }
 
 
-def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop) -> list[Score]:
+def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop, protocol: Protocol) -> list[Score]:
     return [
         score
         for name in test_sets
-        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, upscaler.scale))
+        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, upscaler.scale), protocol=protocol)
     ]
 
 

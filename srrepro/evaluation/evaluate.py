@@ -8,9 +8,8 @@ from srrepro.data.degrade import Planes
 from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
-from srrepro.evaluation import protocol
 from srrepro.evaluation.metrics import psnr
-from srrepro.evaluation.protocol import judge, quantise, smallest_side
+from srrepro.evaluation.protocol import MATLAB_Y, PEAK, Protocol, judge, quantise, smallest_side
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.progress import track
 
@@ -65,11 +64,13 @@ class Score:
     ssim: float
     bicubic_psnr_db: float
     bicubic_ssim: float
-    protocol: str = protocol.NAME
+    protocol: str = MATLAB_Y.name
 
 
-def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> list[Score]:
-    """Scores of every image.
+def evaluate(
+    upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, protocol: Protocol = MATLAB_Y
+) -> list[Score]:
+    """Scores of every image under a protocol.
 
     Raises
     ------
@@ -78,20 +79,21 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> l
     scores = []
     for name, planes in track(examples, f"measuring {upscaler.subject.name} x{upscaler.scale} on {dataset}"):
         _check_size(f"{dataset}/{name}", planes, upscaler.scale)
-        ours = judge(upscaler.luminance(planes.interpolated), planes.reference, scale=upscaler.scale)
-        bicubic = judge(planes.interpolated, planes.reference, scale=upscaler.scale)
-        scores.append(Score(dataset, upscaler.scale, name, *ours, *bicubic))
+        interpolated = protocol.admitted(planes.interpolated)
+        ours = judge(upscaler.luminance(interpolated), planes.reference, scale=upscaler.scale)
+        bicubic = judge(interpolated, planes.reference, scale=upscaler.scale)
+        scores.append(Score(dataset, upscaler.scale, name, *ours, *bicubic, protocol=protocol.name))
     return scores
 
 
-def mean_psnr(upscaler: Upscaler, examples: Iterable[Example]) -> float:
+def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol = MATLAB_Y) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
         psnr(
-            quantise(upscaler.luminance(planes.interpolated)),
+            quantise(upscaler.luminance(protocol.admitted(planes.interpolated))),
             planes.reference,
             shave=upscaler.scale,
-            peak=protocol.PEAK,
+            peak=PEAK,
         )
         for _, planes in examples
     ]

@@ -66,13 +66,16 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
 PLACE = Path(str(files("srrepro"))) / "weights"
 SHIPPING = {
     "srcnn-915-quick": (2, 3, 4),
-    "vdsr-t91": (2, 3, 4),
-    "vdsr-t91-muon": (2, 3, 4),
     "vdsr-t91-muon-overlap": (2, 3, 4),
 }
 """Recipes whose weights ship, of seed 0 at full budget, and the scales they serve."""
 IN_BFLOAT16 = {"vdsr-t91-muon-overlap"}
 """Those of them that were trained in bfloat16; the others in float32."""
+
+
+def precision_of(recipe: str) -> str:
+    """What the weights of a recipe that ship were trained in."""
+    return "bfloat16" if recipe in IN_BFLOAT16 else "float32"
 
 
 def ships(recipe: str, scale: int) -> bool:

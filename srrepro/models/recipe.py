@@ -365,8 +365,10 @@ class Training:
 class Recipe:
     """One network and how it is trained; interpolation has no training.
 
-    `model` is its name among the published values. `of_the_paper` is true only where every decision that
-    the paper states is kept, so that its result may be called a reproduction. `note` stands in every row that it makes.
+    `model` is its name among the published values, `setting` what those say of the training beyond the set.
+    `of_the_paper` is true only where every decision is the text's or the authors' code's, so that its result may be
+    called a reproduction; where the two differ, the recipe says at each number which it follows. `note` stands in
+    every row that it makes.
     """
 
     name: str
@@ -375,11 +377,15 @@ class Recipe:
     training: Training | None
     of_the_paper: bool
     note: str = ""
+    setting: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorsWeights:
-    """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it."""
+    """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it.
+
+    `setting` is what the paper says of their training beyond the set.
+    """
 
     name: str
     model: str
@@ -388,6 +394,7 @@ class AuthorsWeights:
     set: str
     files: dict[int, str]
     load: Callable[[nn.Module, dict[str, Any]], None]
+    setting: str | None = None
 
 
 def described(value: object) -> Any:

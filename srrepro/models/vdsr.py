@@ -142,6 +142,9 @@ class NotesVDSR(nn.Module):
         return interpolated + details - details.mean((1, 2, 3), keepdim=True)
 
 
+FLIPPED = "flips and rotations"
+"""What the authors' tables call a training whose patches are turned and mirrored."""
+
 ON_T91 = Training(
     set="T91",  # paper: Datasets for Training and Testing, the 91 images in all comparisons of settings
     validation="val20",  # ours: 20 images of BSDS200, none of them in T91
@@ -229,6 +232,7 @@ VDSR_T91_CODE = replace(
 VDSR_291 = replace(
     VDSR_T91_CODE,
     name="vdsr",
+    setting=FLIPPED,
     training=replace(
         BY_CODE,
         set="291",  # paper: Datasets for Training and Testing
@@ -337,6 +341,7 @@ VDSR_T91_MUON_OVERLAP = replace(
 VDSR_T91_LONG = replace(
     VDSR_T91,
     name="vdsr-t91-long",
+    setting=FLIPPED,
     training=replace(
         ON_T91,
         augmentation=TurnAndFlip(),  # ours: T91 is small, and every patch can be seen in eight ways
@@ -438,5 +443,6 @@ AUTHORS = (
         set="weights-vdsr",
         files=dict.fromkeys((2, 3, 4), "VDSR_Official.mat"),
         load=load_authors,
+        setting=FLIPPED,
     ),
 )

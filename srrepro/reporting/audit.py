@@ -47,7 +47,7 @@ def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
     if digest(run.about.get("recipe")) != digest(models.recipe(run.subject.name)):
         name = run.subject.name
         yield f"{folder} was made by another {name} than the one here. Give this one a name of its own, or train it."
-    if not run.log:
+    if not run.log and "backprops" in run.about:  # weights that ship, measured under another protocol, have none
         yield f"{folder} has no log.csv, though something was trained. Restore it, or delete the folder."
     named, beside = run.about.get("weights_sha256"), folder / WEIGHTS
     if named is None:

@@ -4,19 +4,30 @@ Sources: `published.csv` and `published_seconds.csv` beside this file.
 """
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from srrepro import models
+from srrepro.evaluation.protocol import MATLAB_Y, PROTOCOLS
+from srrepro.evaluation.weights import Subject
+
 
 @dataclass(frozen=True)
 class Published:
-    """One printed value. `conf`: V re-measured with the authors' weights, 1/2/3+ independent sources, M recalled."""
+    """One printed value. `conf`: V re-measured with the authors' weights, 1/2/3+ independent sources, M recalled.
+
+    `setting` is what the paper says of the training beyond the set. `protocols` are the measurements under which the
+    digits come out: of a value that comes out under none, or cannot be tried, the protocol of its paper.
+    """
 
     model: str
     training_set: str
+    setting: str
     dataset: str
     scale: int
+    protocols: tuple[str, ...]
     psnr_db: float
     ssim: float | None
     conf: str
@@ -29,31 +40,60 @@ class Published:
         return any(mark in {"V", "1", "2", "3+"} for mark in self.conf.split())
 
 
+Key = tuple[str, str, str, str, int, str]
+
+
 @cache
-def published() -> dict[tuple[str, str, str, int], Published]:
-    """All values, by model, training set, test set and scale."""
+def published() -> dict[Key, Published]:
+    """All values, by model, training set, setting, test set, scale and protocol.
+
+    Raises
+    ------
+    ValueError : a key is given twice, or a protocol is not known.
+    """
     with (files("srrepro.reporting") / "published.csv").open(encoding="utf-8") as text:
-        values = [
-            Published(
-                model=row["model"],
-                training_set=row["training_set"],
-                dataset=row["dataset"],
-                scale=int(row["scale"]),
-                psnr_db=float(row["psnr_db"]),
-                ssim=float(row["ssim"]) if row["ssim"] else None,
-                conf=row["conf"],
-                source=row["source"],
-                note=row["note"],
-            )
-            for row in csv.DictReader(text)
-        ]
-    return {(value.model, value.training_set, value.dataset, value.scale): value for value in values}
+        return keyed(csv.DictReader(text))
 
 
-def target(model: str, training_set: str, dataset: str, scale: int) -> Published | None:
-    """The published value that a result of the same model and training set is held against, if there is one."""
-    value = published().get((model, training_set, dataset, scale))
+def keyed(rows: Iterable[dict[str, str]]) -> dict[Key, Published]:
+    """Rows of `published.csv` by what they are values of. Errors as `published`."""
+    values: dict[Key, Published] = {}
+    for row in rows:
+        value = Published(
+            model=row["model"],
+            training_set=row["training_set"],
+            setting=row["setting"],
+            dataset=row["dataset"],
+            scale=int(row["scale"]),
+            protocols=tuple(row["protocols"].split()),
+            psnr_db=float(row["psnr_db"]),
+            ssim=float(row["ssim"]) if row["ssim"] else None,
+            conf=row["conf"],
+            source=row["source"],
+            note=row["note"],
+        )
+        for protocol in value.protocols or ("",):
+            key = value.model, value.training_set, value.setting, value.dataset, value.scale, protocol
+            if protocol not in PROTOCOLS or key in values:
+                problem = "is given twice" if key in values else "names no protocol that is known here"
+                msg = f"the published value of {key} {problem}"
+                raise ValueError(msg)
+            values[key] = value
+    return values
+
+
+def target(
+    model: str, training_set: str, dataset: str, scale: int, *, setting: str = "", protocol: str = MATLAB_Y.name
+) -> Published | None:
+    """The published value that a result of the same model, training and protocol is held against, if there is one."""
+    value = published().get((model, training_set, setting, dataset, scale, protocol))
     return value if value is not None and value.is_target else None
+
+
+def setting_of(subject: Subject) -> str:
+    """What is said of a subject's training beyond the set; a recipe says it, and so do released weights."""
+    known = models.authors() if subject.origin == "authors" else models.recipes()
+    return known[subject.name].setting or "" if subject.name in known else ""
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from srrepro.reporting.evidence import Evidence, distinct
-from srrepro.reporting.published import target
+from srrepro.reporting.published import setting_of, target
 
 LOGGED = re.compile(r"(?P<dataset>.+?)(_x(?P<scale>\d))?_psnr_db")
 COLUMNS = [
@@ -44,7 +44,14 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
         if logged is None:
             continue
         scale = int(logged["scale"] or subject.scale or 0)
-        printed = target(subject.model, subject.training_set, logged["dataset"], scale)
+        printed = target(
+            subject.model,
+            subject.training_set,
+            logged["dataset"],
+            scale,
+            setting=setting_of(subject),
+            protocol=run.scores[0].protocol,
+        )
         if printed is None:
             continue
         first = next((row for row in log if row[column] >= printed.psnr_db), None)

@@ -15,15 +15,15 @@ from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.reporting.evidence import Evidence, distinct, read_all
-from srrepro.reporting.published import published_seconds, target
+from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached
-from srrepro.reporting.verdict import bound_db, verdict
+from srrepro.reporting.verdict import bounds, verdict
 
 DEMO = "demo scenes: comparable with no paper"
 COLUMNS = [
     *("model", "origin", "training_set", "scale", "dataset", "images", "psnr_db", "ssim", "bicubic_psnr_db"),
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
-    *("protocol", "run", "precision", "published_as", "published_conf", "note"),
+    *("protocol", "run", "precision", "published_as", "published_conf", "setting", "note"),
 ]
 PRINTED_OF = ("Set5", 3)
 SECONDS_NOTE = (
@@ -40,9 +40,12 @@ def quality_row(
     subject: Subject, scores: Sequence[Score], *, run: str = "", precision: str = "", made_on: str = ""
 ) -> Row:
     """One model on one set at one scale: means over its images, the published value, the verdict."""
-    dataset, scale = scores[0].dataset, scores[0].scale
-    psnr_db, bicubic = mean(score.psnr_db for score in scores), mean(score.bicubic_psnr_db for score in scores)
-    printed = target(subject.model, subject.training_set, dataset, scale)
+    dataset, scale, protocol = scores[0].dataset, scores[0].scale, scores[0].protocol
+    psnr_db, ssim, bicubic = (
+        mean(getattr(score, name) for score in scores) for name in ("psnr_db", "ssim", "bicubic_psnr_db")
+    )
+    setting = setting_of(subject)
+    printed = target(subject.model, subject.training_set, dataset, scale, setting=setting, protocol=protocol)
     published_db = printed.psnr_db if printed else None
     notes = [
         subject.note,
@@ -58,37 +61,42 @@ def quality_row(
         "dataset": dataset,
         "images": len(scores),
         "psnr_db": psnr_db,
-        "ssim": mean(score.ssim for score in scores),
+        "ssim": ssim,
         "bicubic_psnr_db": bicubic,
         "published_psnr_db": published_db,
         "published_ssim": printed.ssim if printed else None,
         "gap_db": psnr_db - published_db if published_db is not None else None,
         "verdict": verdict(
             psnr_db,
+            ssim,
             bicubic_psnr_db=bicubic,
             published_psnr_db=published_db,
-            bound_db=bound_db(subject.origin, subject.model, dataset),
+            published_ssim=printed.ssim if printed else None,
+            within=bounds(subject.origin),
             reproduction=subject.of_the_paper and subject.origin == "trained" and (subject.budget or 0) >= 1,
         ),
         "budget": subject.budget,
         "seeds": 1 if subject.seed is not None else None,
         "psnr_db_mean": None,
         "psnr_db_std": None,
-        "protocol": scores[0].protocol,
+        "protocol": protocol,
         "run": run,
         "precision": precision,
         "published_as": subject.model,
         "published_conf": printed.conf if printed else "",
+        "setting": setting,
         "note": "; ".join(dict.fromkeys(filter(None, notes))),
     }
 
 
 def quality(runs: Sequence[Evidence]) -> pd.DataFrame:
-    """One row per model, budget, precision, scale and test set: seed 0 carries it, the other seeds stand beside it.
+    """One row per model, budget, precision, scale, test set and protocol.
+
+    Seed 0 carries it, the other seeds stand beside it.
 
     Raises
     ------
-    InputError : two protocols meet, or two folders claim the same row.
+    InputError : two folders claim the same row.
     """
     rows = [
         quality_row(
@@ -100,12 +108,8 @@ def quality(runs: Sequence[Evidence]) -> pd.DataFrame:
         )
         | {"seed": run.subject.seed}
         for run in runs
-        for _, scores in groupby(run.scores, key=lambda score: (score.scale, score.dataset))
+        for _, scores in groupby(run.scores, key=lambda score: (score.scale, score.dataset, score.protocol))
     ]
-    protocols = {score.protocol for run in runs for score in run.scores}
-    if len(protocols) > 1:
-        msg = f"Numbers of the protocols {sorted(protocols)} may not meet. Keep the runs of one."
-        raise InputError(msg)
     rows.sort(key=_place)
     frame = pd.DataFrame([_with_seeds(list(same)) for _, same in groupby(rows, key=_place)], columns=COLUMNS)
     return frame.astype({"images": "Int64", "seeds": "Int64"})  # whole numbers, though some rows have none
@@ -256,7 +260,7 @@ def _place(row: Row) -> tuple[Any, ...]:
     known = sets()
     order = known.index(row["dataset"]) if row["dataset"] in known else len(known)
     origin = ORIGINS.index(row["origin"])
-    who = origin, row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
+    who = row["protocol"], origin, row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
     return order, row["dataset"], row["scale"], *who
 
 

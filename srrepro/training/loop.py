@@ -251,7 +251,7 @@ def train(
                 msg = f"the loss of {run.title} is no longer a number at step {state.step}"
                 raise Diverged(msg)
             if at_log_point:
-                _log(state, course, lr, _measure(watched))
+                _log(state, course, lr, _measure(watched, run.protocol))
                 losses.zero_()
                 meter.report(state.log[-1])
             stretch = Stretch(
@@ -317,8 +317,10 @@ def _watched(network: nn.Module, run: Run, folder: DataFolder) -> Watched:
     return watched
 
 
-def _measure(watched: Watched) -> dict[str, float]:
-    return {column: mean_psnr(upscaler, examples) for column, (upscaler, examples) in watched.items()}
+def _measure(watched: Watched, protocol: Protocol) -> dict[str, float]:
+    return {
+        column: mean_psnr(upscaler, examples, protocol=protocol) for column, (upscaler, examples) in watched.items()
+    }
 
 
 def _log(state: State, course: Course, lr: float, psnr_db: dict[str, float]) -> None:
