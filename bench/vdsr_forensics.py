@@ -197,7 +197,7 @@ def stages(place: Path, table: Path) -> Iterator[list[Job]]:
     rows = pd.read_csv(table)
     within = [reading for reading in near if distance_db(rows, printed, reading) <= WITHIN_DB]
     others = (("residual", 0.01), ("residual", 0.001), ("plain", 0.1))
-    yield [Job(reading, network, lr, 0, FIRST) for reading in within or near[:2] for network, lr in others]
+    yield [Job(reading, network, lr, 0, FIRST) for network, lr in others for reading in within or near[:2]]
     two = [reading for reading in nearest() if reading in (within or near[:2])][:2]
     curves = (("residual", 0.1), *others)
     yield [Job(reading, network, lr, 0, EPOCHS) for network, lr in curves for reading in two]
@@ -208,6 +208,7 @@ def stages(place: Path, table: Path) -> Iterator[list[Job]]:
 @click.argument("place", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--minutes", type=float, default=float("inf"), help="End after this time, with what there is.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Curves at a time.")
+@click.option("--first-stage", type=click.IntRange(1, 4), default=1, show_default=True)
 @click.option("--last-stage", type=click.IntRange(1, 4), default=4, show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(get_args(Precision)), default="float32", show_default=True)
@@ -218,6 +219,7 @@ def main(
     place: Path,
     minutes: float,
     workers: int,
+    first_stage: int,
     last_stage: int,
     device: str,
     precision: Precision,
@@ -234,6 +236,8 @@ def main(
         prepare_training(work.folder, Run(recipe=replace(models.recipe("vdsr-10-residual"), training=training)).shape)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_quietly) as pool:
         for number, jobs in enumerate(stages(place, table), start=1):
+            if number < first_stage:
+                continue
             if number > last_stage or not done(jobs, work, table, pool, deadline):
                 break
 

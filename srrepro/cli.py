@@ -13,7 +13,7 @@ import torch
 from tabulate import tabulate
 
 import srrepro
-from srrepro import gate, models, plan, suites
+from srrepro import gate, importing, models, plan, suites
 from srrepro.data import images
 from srrepro.data.registry import DataFolder, members, sets
 from srrepro.errors import InputError
@@ -436,6 +436,28 @@ def run_all(
         click.echo(f"out of time, not begun: {', '.join(outcome.not_begun)}")
     if outcome.failed:
         _leave("failed: " + ", ".join(outcome.failed), code=1)
+
+
+@main.command("import", epilog="Example: srrepro import from-the-gpu/*.safetensors")
+@click.argument("files", metavar="CHECKPOINT...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@_device
+@_memory
+@_mode(("native", "eager"))
+@_places
+@_results
+def import_(
+    files: tuple[Path, ...],
+    device: str,
+    memory: int,
+    mode: Mode | None,
+    data: Path,
+    mirror: Path | None,
+    results: Path,
+) -> None:
+    """Take in runs that another machine trained: ended ones are measured here, unfinished ones are carried on."""
+    shop = Workshop(DataFolder(data, mirror), results, device, memory=memory, mode=mode)
+    for file in files:
+        click.echo(f"{file}: {importing.take(file, shop)}")
 
 
 @main.command(epilog="Example: srrepro bench --task infer --model srcnn-915")

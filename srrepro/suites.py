@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from torch import nn
 
 from srrepro import models
 from srrepro.data.registry import DataFolder, fetch, is_present, members, sets, sha256_of
@@ -391,32 +392,50 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
                 carried=carried,
                 carries=shop.carries,
             )
-            scores = []
-            for scale in run.scales:
-                upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
-                scores += _scores(upscaler, job.test_sets, shop, run.protocol)
-            if kept.exists():
-                _compare(kept, scores)
-            else:
-                weights.save(network, workplace / evidence.WEIGHTS, run.subject)
-                sha256 = sha256_of(workplace / evidence.WEIGHTS)
-                stretches = carry.evidence_of(state.stretches, made_with["versions"])
-                about = _about(run, shop, state) | {"weights_sha256": sha256} | made_with
-                evidence.write(
-                    shop.runs,
-                    name,
-                    run.subject,
-                    scores,
-                    about=about | {"stretches": stretches},
-                    log=state.log,
-                    weights=workplace / evidence.WEIGHTS,
-                )
+            leave_evidence(run, network, state, shop, test_sets=job.test_sets, made_with=made_with)
             carried.unlink(missing_ok=True)
     except Timeout as error:
         msg = f"The run {name} is under way in another process. Wait for it, or stop it."
         raise InputError(msg) from error
     shutil.rmtree(workplace)
     return kept, True
+
+
+def leave_evidence(
+    run: Run,
+    network: nn.Module,
+    state: State,
+    shop: Workshop,
+    *,
+    test_sets: Sequence[str],
+    made_with: dict[str, Any],
+) -> Path:
+    """Measure a run that has ended, and write its folder; compare where there is one already.
+
+    `made_with` is the provenance of its last stretch. What was trained on another device is measured on the shop's.
+    """
+    name = run.name(shop.folder)
+    kept, workplace = shop.runs / name, shop.running / name
+    mode = run.mode if run.device == shop.device else shop.mode_in("float32")
+    scores = []
+    for scale in run.scales:
+        upscaler = Upscaler(run.subject, network, scale, shop.device, shop.memory, mode)
+        scores += _scores(upscaler, test_sets, shop, run.protocol)
+    if kept.exists():
+        _compare(kept, scores)
+        return kept
+    workplace.mkdir(parents=True, exist_ok=True)
+    weights.save(network, workplace / evidence.WEIGHTS, run.subject)
+    about = _about(run, shop, state) | {"weights_sha256": sha256_of(workplace / evidence.WEIGHTS)} | made_with
+    return evidence.write(
+        shop.runs,
+        name,
+        run.subject,
+        scores,
+        about=about | {"stretches": carry.evidence_of(state.stretches, made_with["versions"])},
+        log=state.log,
+        weights=workplace / evidence.WEIGHTS,
+    )
 
 
 def _about(run: Run, shop: Workshop, state: State) -> dict[str, Any]:

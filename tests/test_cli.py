@@ -851,3 +851,77 @@ def test_bench_prints_rows_of_speed_csv(tmp_path: Path, monkeypatch: pytest.Monk
     assert "published, s" in text.splitlines()[0]
     assert f"written: {tmp_path / 'speed.csv'}" in text
     assert len(pd.read_csv(tmp_path / "speed.csv")) == len(rows)
+
+
+# What another machine trained.
+
+
+def trained_elsewhere(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, *, after: int | None) -> Path:
+    """The checkpoint of a run that a machine left: ended, or unfinished after so many steps."""
+    words = ("train", TINY, "--scale", 3)
+
+    def stopped(*_words: object, **_named: object) -> None:
+        msg = "stopped before it was measured"
+        raise Stopped(msg)
+
+    with monkeypatch.context() as patched:
+        if after is None:  # it is killed while it measures
+            patched.setattr(
+                suites, "leave_evidence", lambda *_words, **_named: (_ for _ in ()).throw(Stopped("so far"))
+            )
+            srrepro(*words, *places)
+        else:
+            let_time_pass(patched, after, 60)
+            succeeded(*words, "--for", "1m", *places)
+    (checkpoint,) = (results_of(places) / ".running").rglob(CHECKPOINT)
+    return checkpoint
+
+
+def test_an_ended_run_is_measured_where_it_is_taken_in(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = trained_elsewhere(places, monkeypatch, after=None)
+    there = (*places[:4], "--results", tmp_path / "here")
+    assert "ended: measured, " in succeeded("import", file, *there)
+    (taken,) = read_all(tmp_path / "here" / "runs")
+    assert "is there already" in succeeded("import", file, *there)
+    assert not list((tmp_path / "here" / ".running").iterdir())
+    succeeded("train", TINY, "--scale", 3, *places)
+    (own,) = read_all(results_of(places) / "runs")
+    assert taken.scores == own.scores
+    assert taken.log == own.log
+    same = ("weights_sha256", "backprops", "recipe", "store", "machine", "commit", "mode")
+    assert {key: taken.about[key] for key in same} == {key: own.about[key] for key in same}
+
+
+def test_an_unfinished_run_that_is_taken_in_can_be_resumed(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = trained_elsewhere(places, monkeypatch, after=7)
+    there = (*places[:4], "--results", tmp_path / "here")
+    assert "unfinished, 56 backprops: " in succeeded("import", file, *there)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, 2, 60)
+        succeeded("train", TINY, "--scale", 3, "--for", "1m", *there)
+    assert "is further along" in refused("import", file, *there)
+    succeeded("train", TINY, "--scale", 3, *there)
+    succeeded("train", TINY, "--scale", 3, *places)
+    ours, theirs = (read_all(results_of(where) / "runs")[0] for where in (there, places))
+    assert ours.about["weights_sha256"] == theirs.about["weights_sha256"]
+
+
+def test_what_cannot_be_taken_in_is_one_message(
+    places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = trained_elsewhere(places, monkeypatch, after=7)
+    there = (*places[:4], "--results", tmp_path / "here")
+    assert "there is no such file" in refused("import", tmp_path / "none.safetensors", *there)
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_bytes(safetensors.torch.save({"a": torch.zeros(2)}))
+    assert "no checkpoint of a run" in refused("import", foreign, *there)
+    changed = models.recipe(TINY)
+    assert changed.training is not None
+    other = replace(changed, training=replace(changed.training, schedule=Constant(1e-3)))
+    monkeypatch.setattr(models, "recipe", lambda name: other if name == TINY else changed)
+    assert "Use the version that made it" in refused("import", file, *there)
+    assert not (tmp_path / "here" / "unfinished").exists()

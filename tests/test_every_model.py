@@ -16,6 +16,7 @@ from torch import Tensor
 from srrepro import models
 from srrepro.data.degrade import degrade
 from srrepro.data.stores import take_patches
+from srrepro.evaluation.protocol import PROTOCOLS
 from srrepro.models.recipe import HeInit, Recipe, Training, described, digest
 from srrepro.reporting.published import published
 from srrepro.reporting.sheet import sheet
@@ -227,7 +228,16 @@ def test_documents_named_as_sources_exist(recipe: Recipe) -> None:
 
 @every_recipe
 def test_model_is_a_name_among_the_published_values(recipe: Recipe) -> None:
-    assert recipe.model in {model for model, _, _, _ in published()}
+    assert recipe.model in {key[0] for key in published()}
+
+
+@every_recipe
+def test_its_protocol_and_setting_are_known(recipe: Recipe) -> None:
+    """A setting that no published value has would never be held against anything."""
+    if recipe.setting is not None:
+        assert (recipe.model, recipe.setting) in {(key[0], key[2]) for key in published()}
+    if recipe.training is not None and recipe.training.protocol is not None:
+        assert recipe.training.protocol in PROTOCOLS
 
 
 def test_names_are_unique_and_start_with_their_file() -> None:

@@ -80,7 +80,7 @@ def test_nothing_moved(shop: Workshop) -> None:
 
 @pytest.mark.parametrize(("column", "by", "same"), [
     ("psnr_db", 0.0009, True), ("psnr_db", -0.0011, False), ("ssim", -0.00009, True), ("ssim", 0.00011, False),
-    ("images", 1, False), ("protocol", "x", False),
+    ("images", 1, False),
 ])  # fmt: skip
 def test_a_number_that_moved(column: str, by: Any, same: bool, shop: Workshop) -> None:
     change(shop, "bicubic", column, by)
@@ -88,6 +88,19 @@ def test_a_number_that_moved(column: str, by: Any, same: bool, shop: Workshop) -
     assert [row["model"] for row in outcome.differing] == ([] if same else ["bicubic", "bicubic"])
     assert ("2 differ." in report(outcome)) == (not same)
     assert report(outcome).startswith("| model") == (not same)
+
+
+def test_each_row_is_measured_under_its_own_protocol(shop: Workshop) -> None:
+    path = shop.results / "quality.csv"
+    table = pd.read_csv(path)
+    table.loc[table["model"] == "bicubic", "protocol"] = "vdsr-y-v1"
+    table.to_csv(path, index=False)
+    outcome = found(shop)
+    assert {(row["model"], row["protocol"]) for row in outcome.differing} == {("bicubic", "vdsr-y-v1")}
+    table.loc[table["model"] == "bicubic", "protocol"] = "another-v2"
+    table.to_csv(path, index=False)
+    with pytest.raises(InputError, match="protocols that are not known here: another-v2"):
+        found(shop)
 
 
 def lose_set5(shop: Workshop) -> None:

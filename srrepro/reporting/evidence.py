@@ -12,6 +12,7 @@ import pandas as pd
 
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.protocol import PROTOCOLS
 from srrepro.evaluation.weights import Origin, Subject
 
 WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
@@ -78,8 +79,18 @@ def read(folder: Path) -> Evidence:
         rows = pd.read_csv(folder / "scores.csv").to_dict("records")
         subject = Subject(**about.pop("subject"))
         scores = [_score({str(key): value for key, value in row.items()}) for row in rows]
-        problem = "no scores" if not scores else f"an unknown origin, {subject.origin!r}"
-        if not scores or subject.origin not in get_args(Origin):
+        protocols = {score.protocol for score in scores}
+        if not scores:
+            problem = "no scores"
+        elif subject.origin not in get_args(Origin):
+            problem = f"an unknown origin, {subject.origin!r}"
+        elif len(protocols) > 1 or not protocols <= PROTOCOLS.keys():
+            problem = (
+                f"scores under {', '.join(sorted(map(str, protocols)))}, not under one protocol that is known here"
+            )
+        else:
+            problem = ""
+        if problem:
             raise ValueError(problem)
         trained = (folder / "log.csv").exists()
         log: Any = pd.read_csv(folder / "log.csv").to_dict("records") if trained else []

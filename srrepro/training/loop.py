@@ -268,6 +268,7 @@ def train(
             _save(
                 [workplace / carry.CHECKPOINT, *([carried] if carried and carries and stops else [])],
                 name,
+                run,
                 engine,
                 state,
             )
@@ -339,9 +340,11 @@ def _log(state: State, course: Course, lr: float, psnr_db: dict[str, float]) -> 
     state.losses = 0.0
 
 
-def _save(paths: list[Path], name: str, engine: Engine, state: State) -> None:
+def _save(paths: list[Path], name: str, run: Run, engine: Engine, state: State) -> None:
     values = {
         "run": name,
+        "about": {"recipe": run.recipe.name}
+        | {key: getattr(run, key) for key in ("scale", "seed", "budget", "precision")},
         "state": asdict(state),
         "network": engine.network.state_dict(),
         "optimiser": checkpoint.optimiser_state(engine.network, engine.optimiser),

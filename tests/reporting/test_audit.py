@@ -62,6 +62,11 @@ def protocol_of_the_last(results: Path, name: str) -> None:
     path.write_text(before + name + after, encoding="utf-8")
 
 
+def rewrite_all(results: Path, old: str, new: str) -> None:
+    path = results / "runs" / "run_s0" / "scores.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a number": (lambda r: rewrite(r / "quality.csv", "33.0", "33.4"), r"quality\.csv differs from its sources"),
     "a table": (lambda r: (r / "tables.md").unlink(), r"tables\.md differs from its sources"),
@@ -96,7 +101,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an unknown origin": (lambda r: change_run(r, lambda a: a["subject"].update(origin="x")), "run_s0 .*not whole"),
     "its weights": (lambda r: (r / "runs/run_s0/weights.safetensors").write_bytes(b"others"), "weights.* is not what"),
-    "two protocols": (lambda r: protocol_of_the_last(r, "another"), "may not meet"),
+    "two protocols": (lambda r: protocol_of_the_last(r, "vdsr-y-v1"), "under matlab-y-v1, vdsr-y-v1, not"),
+    "an unknown protocol": (lambda r: rewrite_all(r, "matlab-y-v1", "another-v2"), "scores under another-v2, not"),
     "a recipe since changed": (
         lambda r: change_run(r, lambda about: about["recipe"]["training"].update(batch=64)),
         "was made by another srcnn-915",

@@ -19,6 +19,7 @@ from srrepro.reporting.evidence import Evidence, write
 from srrepro.reporting.tables import COLUMNS, README_MARKS, differing, generated, quality, quality_row, terminal_table
 
 CLONE = Path(__file__).parents[2]
+VDSR = models.recipe("vdsr-t91-code")
 PAPERS = models.recipe("srcnn-915")
 ABOVE = {"Set5": 30.392, "Set14": 27.541, "demo-test": 29.0, "mine": 29.0}  # bicubic, roughly
 
@@ -176,10 +177,32 @@ def test_rows_stand_in_the_order_of_the_registry() -> None:
     assert list(frame["origin"])[:3] == ["interpolation", "authors", "trained"]
 
 
-def test_two_protocols_may_not_meet() -> None:
-    other = Evidence("other", of_run(PAPERS, 4, 0, 1.0), {}, scores("Set5", 30.0, scale=4, protocol="another-v2"))
-    with pytest.raises(InputError, match=r"another-v2.*matlab-y-v1"):
-        quality([run(0, 32.0), other])
+def test_rows_of_two_protocols_stand_beside_each_other() -> None:
+    """Each with its own bicubic and its own published value; seeds of both are never averaged."""
+    runs = [
+        Evidence(f"{protocol}-{seed}", of_run(VDSR, None, seed, 1.0), {}, scores("Set14", value, protocol=protocol))
+        for protocol, seed, value in (
+            ("vdsr-y-v1", 0, 29.48),
+            ("vdsr-y-v1", 1, 29.50),
+            ("matlab-y-v1", 0, 29.51),
+        )
+    ]
+    rows = quality(runs).to_dict("records")
+    assert [(row["protocol"], row["seeds"], row["psnr_db_mean"]) for row in rows] == [
+        ("matlab-y-v1", 1, 29.51),
+        ("vdsr-y-v1", 2, pytest.approx(29.49)),
+    ]
+    assert [row["verdict"] for row in rows] == ["no-target", "reproduced"]
+    assert [row["published_psnr_db"] for row in rows][1] == 29.48
+
+
+def test_a_recipe_is_held_against_its_own_setting() -> None:
+    runs = [
+        Evidence(name, of_run(models.recipe(name), None, 0, 1.0), {}, scores("Set5", 33.27, protocol="vdsr-y-v1"))
+        for name in ("vdsr-t91-code", "vdsr-t91-code-augmented")
+    ]
+    rows = quality(runs).to_dict("records")
+    assert [(row["setting"], row["published_psnr_db"]) for row in rows] == [("", 33.27), ("flips and rotations", 33.5)]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

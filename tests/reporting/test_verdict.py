@@ -2,14 +2,30 @@
 
 import pytest
 
-from srrepro.reporting.verdict import bound_db, verdict
+from srrepro.reporting.verdict import Bounds, bounds, verdict
 
 BICUBIC, PUBLISHED = 30.39, 32.39
 
 
-def word(psnr_db: float, *, published: float | None = PUBLISHED, bound: float = 0.05, reproduction: bool = True) -> str:
+def word(
+    psnr_db: float,
+    *,
+    published: float | None = PUBLISHED,
+    bound: float = 0.05,
+    reproduction: bool = True,
+    ssim: float = 0.9,
+    published_ssim: float | None = None,
+    bound_ssim: float | None = 0.0001,
+    bicubic: float = BICUBIC,
+) -> str:
     return verdict(
-        psnr_db, bicubic_psnr_db=BICUBIC, published_psnr_db=published, bound_db=bound, reproduction=reproduction
+        psnr_db,
+        ssim,
+        bicubic_psnr_db=bicubic,
+        published_psnr_db=published,
+        published_ssim=published_ssim,
+        within=Bounds(psnr_db=bound, ssim=bound_ssim),
+        reproduction=reproduction,
     )
 
 
@@ -37,9 +53,7 @@ def test_a_gap_of_exactly_the_bound_counts(published: float, bound: float) -> No
     for sign, beyond in ((1, "exceeds"), (-1, "short")):
         at_bound = published + sign * bound
         for psnr_db, expected in ((at_bound, "matches"), (at_bound + sign * 1e-6, beyond)):
-            found = verdict(
-                psnr_db, bicubic_psnr_db=20.0, published_psnr_db=published, bound_db=bound, reproduction=False
-            )
+            found = word(psnr_db, bicubic=20.0, published=published, bound=bound, reproduction=False)
             assert found == expected, (published, psnr_db, bound)
 
 
@@ -62,19 +76,21 @@ def test_without_a_published_value_there_is_no_target(reproduction: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("origin", "model", "dataset", "expected"),
+    ("ssim", "expected"),
     [
-        ("authors", "SRCNN 9-1-5", "Set5", 0.01),
-        ("authors", "SRCNN 9-5-5", "Set14", 0.01),
-        ("authors", "SRCNN 9-5-5", "B100", 0.01),
-        ("authors", "VDSR", "Set5", 0.01),
-        ("authors", "VDSR", "Urban100", 0.01),
-        ("authors", "VDSR", "Set14", 0.04),
-        ("authors", "VDSR", "B100", 0.04),
-        ("trained", "VDSR", "Set14", 0.05),
-        ("trained", "SRCNN 9-1-5", "Set5", 0.05),
-        ("interpolation", "bicubic", "Set5", 0.05),
+        (0.9001, "matches"),  # exactly the bound, whatever binary fractions say
+        (0.8999, "matches"),
+        (0.900101, "exceeds"),
+        (0.899899, "short"),
     ],
 )
-def test_bounds(origin, model: str, dataset: str, expected: float) -> None:
-    assert bound_db(origin, model, dataset) == expected
+def test_ssim_counts_where_it_is_printed_and_asked_for(ssim: float, expected: str) -> None:
+    assert word(32.39, reproduction=False, ssim=ssim, published_ssim=0.9) == expected
+    assert word(32.39, reproduction=False, ssim=ssim, published_ssim=None) == "matches"
+    assert word(32.39, reproduction=False, ssim=ssim, published_ssim=0.9, bound_ssim=None) == "matches"
+    assert word(32.5, reproduction=False, ssim=ssim, published_ssim=0.9) == "exceeds"  # PSNR speaks first
+
+
+def test_bounds() -> None:
+    assert bounds("authors") == bounds("interpolation") == Bounds(psnr_db=0.01, ssim=0.0001)
+    assert bounds("trained") == Bounds(psnr_db=0.05, ssim=None)
