@@ -47,8 +47,10 @@ def _driver() -> str | None:
 def commit() -> str | None:
     """The commit of the clone that this package is run from, with `+changes` if files differ from it.
 
-    Where the files were copied without their clone, `SRREPRO_COMMIT` says which they are.
+    Where files were copied to another machine, `SRREPRO_COMMIT` says which they are, whatever clone lies around them.
     """
+    if told := os.environ.get("SRREPRO_COMMIT"):
+        return told
     folder = Path(__file__).parent
     try:
         found = git(folder, "rev-parse", "HEAD")
@@ -57,7 +59,7 @@ def commit() -> str | None:
             return None
         changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", str(folder.parent))
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("SRREPRO_COMMIT")
+        return None
     return f"{found}+changes" if changed else found
 
 
