@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -120,13 +120,17 @@ def _t91() -> Iterator[Job]:
         yield Train(name="srcnn-915-quick", scale=3, seed=seed)
     yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
     yield Train(name="vdsr-t91")
+    yield Train(name="vdsr-t91-code")
+    yield Train(name="vdsr-t91-code-mirrored")
     yield Train(name="vdsr-t91-muon-overlap")
 
 
 def _paper() -> Iterator[Job]:
     """The papers' own budgets: minutes to hours each on a GPU, days on a processor."""
     for seed in (0, 1, 2):
-        yield Train(name="vdsr-t91", seed=seed)
+        for name in ("vdsr-t91", "vdsr-t91-code", "vdsr-t91-code-mirrored"):
+            yield Train(name=name, seed=seed)
+    yield Train(name="vdsr-t91-code-augmented")
     for scale in (3, 2, 4):  # the paper's main scale first
         yield Train(name="srcnn-915", scale=scale)
     yield Train(name="vdsr")
@@ -223,6 +227,8 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
         return _measure(job, name, shop, force=force)
     prepare_training(shop.folder, run_of(job, shop, "float32").shape)
     run = settled(job, shop)
+    if not force and (elsewhere := _made_elsewhere(run, shop)) is not None:
+        return elsewhere, False
     return _train(run, job, run.name(shop.folder), shop, force=force, fresh=fresh)
 
 
@@ -290,7 +296,8 @@ def evidence_there(job: Job, shop: Workshop) -> Path | None:
         if isinstance(job, Measure):
             kept = shop.runs / job.folder
         elif run_of(job, shop, "float32").shape.path(shop.folder).exists():
-            kept = shop.runs / settled(job, shop).name(shop.folder)
+            run = settled(job, shop)
+            kept = _made_elsewhere(run, shop) or shop.runs / run.name(shop.folder)
         else:
             return None
     except InputError:  # to be told when the job is carried out
@@ -306,6 +313,18 @@ def settled(job: Train, shop: Workshop) -> Run:
             if _begun(replace(run, precision=precision, mode="eager"), shop):
                 run = run_of(job, shop, precision)
     return run
+
+
+def _made_elsewhere(run: Run, shop: Workshop) -> Path | None:
+    """Evidence of the same run in a precision that this device does not have: it is evidence all the same."""
+    if shop.precision is not None:
+        return None
+    for precision in get_args(Precision):
+        if precision not in precisions(shop.device):
+            kept = shop.runs / replace(run, device="cuda", precision=precision, mode="eager").name(shop.folder)
+            if kept.exists():
+                return kept
+    return None
 
 
 def run_of(job: Train, shop: Workshop, precision: Precision) -> Run:
@@ -358,6 +377,7 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
 def _about_shipped(job: Measure) -> dict[str, Any]:
     """Which weights were measured; the run that they come from names the same sha256."""
     return {
+        "shipped": weights.shipped(job.name, job.scale).name,
         "recipe": described(models.recipe(job.name)),
         "precision": weights.precision_of(job.name),
         "weights_sha256": sha256_of(weights.shipped(job.name, job.scale)),

@@ -17,6 +17,7 @@ from srrepro.cli import main
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError, Lacking
 from srrepro.evaluation import weights
+from srrepro.evaluation.protocol import Protocol
 from srrepro.gate import BAND_DB, DEMO, Outcome, check, report
 from srrepro.reporting import tables
 from srrepro.suites import Measure, Train, Workshop
@@ -90,11 +91,12 @@ def test_a_number_that_moved(column: str, by: Any, same: bool, shop: Workshop) -
     assert report(outcome).startswith("| model") == (not same)
 
 
-def test_each_row_is_measured_under_its_own_protocol(shop: Workshop) -> None:
+def test_each_row_is_measured_under_its_own_protocol(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     path = shop.results / "quality.csv"
     table = pd.read_csv(path)
     table.loc[table["model"] == "bicubic", "protocol"] = "vdsr-y-v1"
     table.to_csv(path, index=False)
+    monkeypatch.setitem(gate.PROTOCOLS, "vdsr-y-v1", Protocol(name="vdsr-y-v1", clamp=(100, 120)))
     outcome = found(shop)
     assert {(row["model"], row["protocol"]) for row in outcome.differing} == {("bicubic", "vdsr-y-v1")}
     table.loc[table["model"] == "bicubic", "protocol"] = "another-v2"

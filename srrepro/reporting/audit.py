@@ -47,7 +47,7 @@ def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
     if digest(run.about.get("recipe")) != digest(models.recipe(run.subject.name)):
         name = run.subject.name
         yield f"{folder} was made by another {name} than the one here. Give this one a name of its own, or train it."
-    if not run.log and "backprops" in run.about:  # weights that ship, measured under another protocol, have none
+    if not run.log and "shipped" not in run.about:
         yield f"{folder} has no log.csv, though something was trained. Restore it, or delete the folder."
     named, beside = run.about.get("weights_sha256"), folder / WEIGHTS
     if named is None:
@@ -60,13 +60,20 @@ def _of_what_ships(runs: Sequence[Evidence]) -> Iterator[str]:
     """Every recipe that ships has its files, no file is without a recipe, and a run here names it, if one is here."""
     wanted = {shipped(name, scale): name for name, scales in SHIPPING.items() for scale in scales}
     for path, name in wanted.items():
-        candidates = [run for run in runs if (run.subject.name, run.subject.seed, run.subject.budget) == (name, 0, 1)]
+        candidates = [
+            run for run in runs if run.log and (run.subject.name, run.subject.seed, run.subject.budget) == (name, 0, 1)
+        ]
         if not path.exists():
             yield f"{path} does not exist, though weights of {name} ship. Restore it, or take it out of SHIPPING."
         elif candidates and sha256_of(path) not in {
             run.about.get("weights_sha256") for run in candidates if path in _files(run)
         }:
             yield f"{path} is not what the run of {name} names by its sha256 in run.json. Restore the one or the other."
+    for run in runs:
+        if "shipped" in run.about and run.about["weights_sha256"] not in {
+            sha256_of(path) for path in _files(run) if path.exists()
+        }:
+            yield f"{run.name} measured other weights than those that ship now. Delete the folder and measure again."
     for path in sorted(PLACE.glob("*.safetensors")):
         if path not in wanted:
             yield f"{path} ships, but SHIPPING in evaluation/weights.py does not name it. Add it there, or delete it."

@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from srrepro.evaluation.protocol import MATLAB_Y
 from srrepro.reporting.evidence import Evidence, distinct
 from srrepro.reporting.published import setting_of, target
 
 LOGGED = re.compile(r"(?P<dataset>.+?)(_x(?P<scale>\d))?_psnr_db")
 COLUMNS = [
-    *("model", "training_set", "scale", "dataset", "seed", "budget", "published_psnr_db", "reached", "backprops"),
-    *("seconds", "core_seconds", "seeds", "seconds_median", "seconds_min", "seconds_max", "log_every"),
+    *("model", "training_set", "scale", "dataset", "seed", "budget", "protocol", "published_psnr_db", "reached"),
+    *("backprops", "seconds", "core_seconds", "seeds", "seconds_median", "seconds_min", "seconds_max", "log_every"),
     *("device", "precision", "mode", "threads", "machine", "run"),
 ]
 
@@ -25,7 +26,7 @@ def reached(runs: Iterable[Evidence]) -> pd.DataFrame:
     """
     rows = [row for run in runs for row in _rows(run)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    same = ["model", "training_set", "scale", "dataset", "budget", "precision", "mode", "machine"]
+    same = ["model", "training_set", "scale", "dataset", "budget", "protocol", "precision", "mode", "machine"]
     for _, group in frame.groupby(same, dropna=False):
         seconds = list(group["seconds"].dropna())
         frame.loc[group.index, "seeds"] = len(group)
@@ -38,6 +39,8 @@ def reached(runs: Iterable[Evidence]) -> pd.DataFrame:
 
 def _rows(run: Evidence) -> list[dict[str, Any]]:
     subject, log = run.subject, run.log
+    training = (run.about.get("recipe") or {}).get("training") or {}
+    protocol = training.get("protocol") or MATLAB_Y.name
     rows = []
     for column in log[0] if log else ():
         logged = LOGGED.fullmatch(str(column))
@@ -50,7 +53,7 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
             logged["dataset"],
             scale,
             setting=setting_of(subject),
-            protocol=run.scores[0].protocol,
+            protocol=protocol,
         )
         if printed is None:
             continue
@@ -67,6 +70,7 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
                 "dataset": logged["dataset"],
                 "seed": subject.seed,
                 "budget": subject.budget,
+                "protocol": protocol,
                 "published_psnr_db": printed.psnr_db,
                 "reached": first is not None,
                 "backprops": first["backprops"] if first else None,

@@ -20,6 +20,7 @@ from srrepro import models
 from srrepro.data.registry import DataFolder, sha256_of
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation
 from srrepro.evaluation.evaluate import evaluate, mean_psnr
+from srrepro.evaluation.protocol import PROTOCOLS
 from srrepro.evaluation.upscale import load
 
 CLONE = Path(__file__).parents[2]
@@ -53,31 +54,34 @@ def examples(folder: DataFolder) -> Examples:
     [
         pytest.param(
             row,
-            id=f"{row['name']}-{row['dataset']}-x{row['scale']}",
+            id=f"{row['name']}-{row['dataset']}-x{row['scale']}-{row['protocol']}",
             marks=pytest.mark.slow if row["slow"] else (),
         )
         for row in REFERENCES
     ],
 )
 def test_reference(row: dict[str, str], folder: DataFolder, examples: Examples) -> None:
-    scale = int(row["scale"])
+    scale, protocol = int(row["scale"]), PROTOCOLS[row["protocol"]]
     upscaler = load(row["name"], scale, folder=folder)
     planes = examples(row["dataset"], scale)
     if row["ssim"]:
-        scores = evaluate(upscaler, row["dataset"], planes)
+        scores = evaluate(upscaler, row["dataset"], planes, protocol=protocol)
         ssim = sum(score.ssim for score in scores) / len(scores)
         psnr_db = sum(score.psnr_db for score in scores) / len(scores)
         assert ssim == pytest.approx(float(row["ssim"]), abs=float(row["tolerance_ssim"]))
     else:
-        psnr_db = mean_psnr(upscaler, planes)
+        psnr_db = mean_psnr(upscaler, planes, protocol=protocol)
     assert psnr_db == pytest.approx(float(row["psnr_db"]), abs=float(row["tolerance_db"]))
 
 
 def named_runs(sha256: str) -> list[Path]:
-    """The run folders of this clone that name these weights as theirs."""
+    """The run folders of this clone whose training made these weights."""
     abouts = sorted((CLONE / "results" / "runs").glob("*/run.json"))
     return [
-        path.parent for path in abouts if json.loads(path.read_text(encoding="utf-8")).get("weights_sha256") == sha256
+        path.parent
+        for path in abouts
+        if json.loads(path.read_text(encoding="utf-8")).get("weights_sha256") == sha256
+        and (path.parent / "log.csv").exists()
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an unknown recipe": (lambda r: change_run(r, lambda a: a["subject"].update(name="srcnn-0")), "no recipe 'srcnn"),
 }  # fmt: skip
+
+
+def test_weights_that_ship_measured_under_another_protocol(results: Path) -> None:
+    """They have no log of their own, and must be the weights that ship now."""
+    under = [replace(score, protocol="vdsr-y-v1") for score in SCORES]
+    ships = results.parent / "weights/srcnn-915_x3.safetensors"
+    about = {"shipped": ships.name, "weights_sha256": sha256_of(ships), "recipe": described(RECIPE)}
+    write(results / "runs", "srcnn-915_x3_vdsr-y-v1", of_run(RECIPE, 3, 0, 1.0), under, about=about)
+    report(results, None)
+    assert audit(results, None) == []
+    about["weights_sha256"] = "0" * 64
+    write(results / "runs", "another", of_run(RECIPE, 3, 1, 1.0), under, about=about)
+    report(results, None)
+    assert [problem for problem in audit(results, None) if "another measured other weights" in problem]
 
 
 @pytest.mark.parametrize("what", DAMAGE)
