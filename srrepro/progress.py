@@ -1,30 +1,66 @@
-"""A progress bar on a terminal, plain lines elsewhere; always on standard error, so that data stays clean."""
+"""A progress bar on a terminal, plain lines elsewhere; always on standard error, so that data stays clean.
 
+The bar is drawn by rich, which is loaded only where there is a terminal to draw on.
+"""
+
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from time import monotonic
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from typing import Any, TypeVar
 
 T = TypeVar("T")
-console = Console(stderr=True, highlight=False)
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_LINES_OF_A_RUN = 300.0
 
 
 def say(text: str) -> None:
     """Print one line of words, unwrapped when it goes to a file."""
-    console.print(text, markup=False, soft_wrap=True)
+    if _on_a_terminal():
+        _console().print(text, markup=False, soft_wrap=True)
+    else:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+    """Yield `items` while showing how many are done, and of how many if that is known."""
+    if _on_a_terminal():
+        with _bar("count") as progress:
+            yield from progress.track(items, total=total, description=what)
+        return
+    due = monotonic() + _SECONDS_BETWEEN_LINES
+    for done, item in enumerate(items, start=1):
+        yield item
+        if monotonic() > due:
+            say(f"{what}: {done}" + (f" of {total}" if total else ""))
+            due = monotonic() + _SECONDS_BETWEEN_LINES
+
+
+def _on_a_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+@cache
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _bar(kind: str) -> Any:
+    """Rich's progress columns: of things that are counted, or of a run with its samples per second."""
+    from rich import progress
+    from rich.text import Text
+
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
+            return Text(f"{task.speed or 0:,.0f} samples/s")
+
+    done = (progress.MofNCompleteColumn(),) if kind == "count" else (progress.TaskProgressColumn(), Speed())
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *done, progress.TimeRemainingColumn())
+    return progress.Progress(*columns, console=_console(), transient=True)
 
 
 def in_words(seconds: float) -> str:
@@ -39,66 +75,28 @@ def in_words(seconds: float) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount) or "0 s"
 
 
-def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
-    """Yield `items` while showing how many are done, and of how many if that is known."""
-    with bar() as progress:
-        task = progress.add_task(what, total=total)
-        due = monotonic() + _SECONDS_BETWEEN_LINES
-        for done, item in enumerate(items, start=1):
-            yield item
-            progress.update(task, completed=done)
-            if not console.is_terminal and monotonic() > due:
-                say(f"{what}: {done}" + (f" of {total}" if total else ""))
-                due = monotonic() + _SECONDS_BETWEEN_LINES
-
-
-def bar() -> Progress:
-    """Progress columns that all verbs share; silent where there is no terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:,.0f} samples/s")
-
-
 class Meter:
     """Progress of a training run: a bar with samples per second and the time left; elsewhere lines."""
 
     def __init__(self, what: str, total: int, *, done: int) -> None:
         self._what, self._total, self._done = what, total, done
         self._due = monotonic() + _SECONDS_BETWEEN_LINES_OF_A_RUN
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            _Speed(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(what, total=total, completed=done)
+        self._bar = _bar("speed") if _on_a_terminal() else None
+        self._task = self._bar.add_task(what, total=total, completed=done) if self._bar else None
 
     def __enter__(self) -> "Meter":
-        self._bar.start()
+        self._shown: AbstractContextManager[Any] = self._bar or nullcontext()
+        self._shown.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def __exit__(self, *error: Any) -> None:
+        self._shown.__exit__(*error)
 
     def advance(self, samples: int) -> None:
-        self._bar.advance(self._task, samples)
         self._done += samples
-        if not console.is_terminal and monotonic() > self._due:
+        if self._bar is not None:
+            self._bar.advance(self._task, samples)
+        elif monotonic() > self._due:
             self._say(f"{self._what}: {self._done:,} of {self._total:,} backprops")
 
     def report(self, row: dict[str, float]) -> None:

@@ -27,6 +27,7 @@ from srrepro.cli import main
 from srrepro.data import images
 from srrepro.data.registry import DataFolder, sets
 from srrepro.data.stores import prepare_training
+from srrepro.evaluation.protocol import VDSR_Y
 from srrepro.evaluation.upscale import MEMORY, load
 from srrepro.kernels.convolution import fastest_mode
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
@@ -851,6 +852,34 @@ def test_bench_prints_rows_of_speed_csv(tmp_path: Path, monkeypatch: pytest.Monk
     assert "published, s" in text.splitlines()[0]
     assert f"written: {tmp_path / 'speed.csv'}" in text
     assert len(pd.read_csv(tmp_path / "speed.csv")) == len(rows)
+
+
+# Protocols.
+
+
+def test_a_set_is_measured_under_the_protocol_that_is_asked_for(tmp_path: Path) -> None:
+    words = ("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--json", "--data", tmp_path)
+    usual, clamped = (json.loads(succeeded(*words, *more))[0] for more in ((), ("--protocol", "vdsr-y-v1")))
+    assert (usual["protocol"], clamped["protocol"]) == ("matlab-y-v1", "vdsr-y-v1")
+    assert usual["psnr_db"] - clamped["psnr_db"] > 0.01  # a grey photograph has levels beyond studio range
+    assert clamped["psnr_db"] == clamped["bicubic_psnr_db"]
+    assert "'vdsr-y-v1'" in refused(*words, "--protocol", "vdsr-y-v2")
+
+
+def test_weights_that_ship_are_measured_under_another_protocol(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Measure(name="srcnn-915-quick", scale=3, test_sets=("demo-test",), protocol=VDSR_Y)
+    monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([job]))
+    assert "1 done" in succeeded("run-all", "--suite", "demo", *places)
+    (run,) = read_all(results_of(places) / "runs")
+    assert run.name == "srcnn-915-quick_x3_vdsr-y-v1"
+    assert (run.subject.origin, run.subject.seed, run.subject.budget) == ("trained", 0, 1)
+    assert run.about["shipped"] == "srcnn-915-quick_x3.safetensors"
+    assert {score.protocol for score in run.scores} == {"vdsr-y-v1"}
+    (row,) = pd.read_csv(results_of(places) / "quality.csv").to_dict("records")
+    assert (row["protocol"], row["precision"]) == ("vdsr-y-v1", "float32")
+    assert "1 there already" in succeeded("run-all", "--suite", "demo", *places)
 
 
 # What another machine trained.

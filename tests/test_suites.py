@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from srrepro import models, suites
+from srrepro.evaluation.protocol import VDSR_Y
+from srrepro.evaluation.weights import ships
 from srrepro.suites import SUITES, Measure
 from srrepro.training.loop import Run
 
@@ -16,9 +18,17 @@ def test_every_job_of_a_suite_can_be_carried_out(suite: str) -> None:
     assert len(set(jobs)) == len(jobs)
     for job in jobs:
         if isinstance(job, Measure):
-            assert job.name == "bicubic" or job.scale in models.authors()[job.name].files
+            files = models.authors()[job.name].files if job.name in models.authors() else ()
+            assert job.name == "bicubic" or job.scale in files or ships(job.name, job.scale)
         else:
             Run(recipe=models.recipe(job.name), scale=job.scale, seed=job.seed, budget=job.budget)
+
+
+def test_every_measurement_has_a_folder_of_its_own() -> None:
+    jobs = [job for job in SUITES["t91"]() if isinstance(job, Measure)]
+    assert len({job.folder for job in jobs}) == len(jobs)
+    assert Measure(name="bicubic", scale=3).folder == "bicubic_x3"
+    assert Measure(name="vdsr-authors", scale=2, protocol=VDSR_Y).folder == "vdsr-authors_x2_vdsr-y-v1"
 
 
 def test_the_papers_budgets_are_not_shortened() -> None:

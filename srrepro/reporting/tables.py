@@ -135,8 +135,9 @@ def tables(frame: pd.DataFrame) -> str:
 
 
 def readme_table(frame: pd.DataFrame) -> str:
-    """The README's table: Set5, the network of the first paper, shipped and released weights side by side."""
-    return _markdown(frame[frame["dataset"] == "Set5"])
+    """The README's table: Set5, one row a model and scale, under the first protocol that it was measured under."""
+    rows = frame[frame["dataset"] == "Set5"]
+    return _markdown(rows.drop_duplicates(["model", "training_set", "scale", "budget", "precision"]))
 
 
 def generated(results: Path, readme: Path | None) -> dict[Path, str]:
@@ -233,6 +234,7 @@ def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
             "trained on": row["training_set"],
             "scale": f"×{row['scale']}",
             "set": row["dataset"],
+            "protocol": row["protocol"],
             "PSNR, dB": _text(row["psnr_db"], ".3f"),
             "SSIM": _text(row["ssim"], ".4f"),
             "bicubic, dB": _text(row["bicubic_psnr_db"], ".3f"),
