@@ -24,7 +24,8 @@ Origin = Literal["trained", "authors", "interpolation"]
 class Subject:
     """Whose numbers are measured. `model` is its name among the published values; `seed`, `budget` are a run's.
 
-    `scale` is None where one network serves several.
+    `scale` is None where one network serves several. `setting` is what published values say of the training beyond the
+    set, as it was when the number was made; None in folders from before it was recorded.
     """
 
     name: str
@@ -36,15 +37,23 @@ class Subject:
     budget: float | None = None
     of_the_paper: bool = False
     note: str = ""
+    setting: str | None = None
 
 
 def of_interpolation(recipe: Recipe, scale: int) -> Subject:
-    return Subject(name=recipe.name, model=recipe.model, origin="interpolation", training_set="", scale=scale)
+    return Subject(
+        name=recipe.name, model=recipe.model, origin="interpolation", training_set="", scale=scale, setting=""
+    )
 
 
 def of_authors(weights: AuthorsWeights, scale: int) -> Subject:
     return Subject(
-        name=weights.name, model=weights.model, origin="authors", training_set=weights.training_set, scale=scale
+        name=weights.name,
+        model=weights.model,
+        origin="authors",
+        training_set=weights.training_set,
+        scale=scale,
+        setting=weights.setting or "",
     )
 
 
@@ -60,6 +69,7 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
         budget=budget,
         of_the_paper=recipe.of_the_paper,
         note=recipe.note,
+        setting=recipe.setting or "",
     )
 
 

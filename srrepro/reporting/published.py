@@ -91,7 +91,9 @@ def target(
 
 
 def setting_of(subject: Subject) -> str:
-    """What is said of a subject's training beyond the set; a recipe says it, and so do released weights."""
+    """What is said of a subject's training beyond the set; older folders did not record what was known already."""
+    if subject.setting is not None:
+        return subject.setting
     known = models.authors() if subject.origin == "authors" else models.recipes()
     return known[subject.name].setting or "" if subject.name in known else ""
 
