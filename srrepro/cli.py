@@ -19,6 +19,7 @@ from srrepro.data.registry import DataFolder, members, sets
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet
 from srrepro.evaluation.evaluate import evaluate as score
+from srrepro.evaluation.protocol import NAME, PROTOCOLS
 from srrepro.evaluation.upscale import MEMORY, PicturePrecision, load
 from srrepro.evaluation.weights import ships
 from srrepro.kernels.compiled import library
@@ -272,6 +273,13 @@ def train(
 @click.argument("subject", metavar="RECIPE|WEIGHTS")
 @_scale
 @click.option("--set", "names", multiple=True, required=True, metavar="SET|NAME=DIR", help="May be repeated.")
+@click.option(
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    default=NAME,
+    show_default=True,
+    help="The measurement; vdsr-y-v1 clamps the interpolated luminance to 16..235, as the VDSR paper's tables do.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @_device
 @_memory
@@ -281,6 +289,7 @@ def evaluate(
     subject: str,
     scale: int,
     names: tuple[str, ...],
+    protocol: str,
     as_json: bool,
     device: str,
     memory: int,
@@ -293,7 +302,7 @@ def evaluate(
     upscaler = load(subject, scale, device=device, folder=folder, memory=memory, mode=mode)
     rows = []
     for test_set in [TestSet.parse(name) for name in names]:
-        scores = score(upscaler, test_set.name, test_set.examples(folder, scale))
+        scores = score(upscaler, test_set.name, test_set.examples(folder, scale), protocol=PROTOCOLS[protocol])
         rows.append(tables.quality_row(upscaler.subject, scores))
     if as_json:
         click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))

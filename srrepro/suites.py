@@ -20,7 +20,9 @@ from srrepro.data.stores import EvaluationShape, TrainingShape, digest_of, prepa
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.evaluate import Score, TestSet, evaluate
+from srrepro.evaluation.protocol import NAME, VDSR_Y, Protocol, named
 from srrepro.evaluation.upscale import MEMORY, Upscaler, load
+from srrepro.evaluation.weights import Subject
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
 from srrepro.progress import say
@@ -33,6 +35,8 @@ SCALES = (2, 3, 4)
 TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
 DEMO_TEST_SETS = ("demo-test",)
 EVALUATION_SETS = ("val20", "Set5", "Set14", "B100", "Urban100", "demo-test")
+BOTH_WAYS = ("bicubic", "srcnn-955-authors-imagenet", "vdsr-authors", "vdsr-t91-muon-overlap")
+"""What is measured under the VDSR paper's protocol, too: what its tables print, and our network for its T91."""
 SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores instead of days on a GPU
 
 
@@ -61,11 +65,20 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """An interpolation or released weights, measured as they are."""
+    """An interpolation, released weights or weights that ship, measured as they are.
+
+    `protocol` names the measurement; under another one than usual the evidence lies in a folder of its own.
+    """
 
     name: str
     scale: int
     test_sets: tuple[str, ...] = TEST_SETS
+    protocol: str = NAME
+
+    @property
+    def folder(self) -> str:
+        """The name of the run folder."""
+        return f"{self.name}_x{self.scale}" + ("" if self.protocol == NAME else f"_{self.protocol}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +110,10 @@ def _t91() -> Iterator[Job]:
         yield Train(name="srcnn-915-quick", scale=3, seed=seed)
     yield Train(name="srcnn-915", scale=3, budget=SHORTENED)
     yield Train(name="vdsr-t91")
-    yield Train(name="vdsr-t91-muon")
     yield Train(name="vdsr-t91-muon-overlap")
+    for name in BOTH_WAYS:  # after what is trained, so that a folder can name the run that its weights come from
+        for scale in SCALES:
+            yield Measure(name=name, scale=scale, protocol=VDSR_Y.name)
 
 
 def _paper() -> Iterator[Job]:
@@ -179,8 +194,7 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     Stopped, Diverged : see `srrepro.training.loop.train`.
     """
     if isinstance(job, Measure):
-        name = f"{job.name}_x{job.scale}"
-        return _measure(job, name, shop, force=force)
+        return _measure(job, shop, force=force)
     run = _run(job, shop, shop.precision or fastest_precision(shop.device))
     prepare_training(shop.folder, run.shape)
     if shop.precision is None and not _begun(run, shop):  # without a wish, any precision will do
@@ -245,7 +259,9 @@ def _prepare_set(folder: DataFolder, name: str) -> str:
 
 def _title(job: Job) -> str:
     scale = "" if job.scale is None else f" x{job.scale}"
-    return f"{job.name}{scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
+    if isinstance(job, Train):
+        return f"{job.name}{scale} seed {job.seed}"
+    return f"{job.name}{scale}" + ("" if job.protocol == NAME else f" {job.protocol}")
 
 
 def _run(job: Train, shop: Workshop, precision: Precision) -> Run:
@@ -270,18 +286,38 @@ def _begun(run: Run, shop: Workshop) -> bool:
     return (shop.runs / name).exists() or (shop.running / name).exists()
 
 
-def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
-    kept = shop.runs / name
+def _measure(job: Measure, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
+    kept = shop.runs / job.folder
     if kept.exists() and not force:
         return kept, False
     mode = shop.mode_in("float32")
     upscaler = load(job.name, job.scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=mode)
-    scores = _scores(upscaler, job.test_sets, shop)
+    weights_from = _weights_from(upscaler.subject, job, shop)
+    scores = _scores(upscaler, job.test_sets, shop, named(job.protocol))
     if kept.exists():
         _compare(kept, scores)
         return kept, True
-    about = {"device": shop.device, "mode": mode, "finished": _now(), **provenance(shop.device)}
-    return evidence.write(shop.runs, name, upscaler.subject, scores, about=about), True
+    about = {"device": shop.device, "mode": mode, "finished": _now(), **weights_from, **provenance(shop.device)}
+    return evidence.write(shop.runs, job.folder, upscaler.subject, scores, about=about), True
+
+
+def _weights_from(subject: Subject, job: Measure, shop: Workshop) -> dict[str, Any]:
+    """What `run.json` says of weights that ship: which they are, how they were trained, in which run if it is here."""
+    if subject.origin != "trained":
+        return {}
+    recipe = models.recipe(job.name)
+    own = recipe.training.protocol if recipe.training else None
+    if job.protocol == (own or NAME):
+        msg = f"{job.name} was to be measured under {job.protocol}, but its run holds these numbers. Name another one."
+        raise InputError(msg)
+    sha256 = sha256_of(weights.shipped(job.name, job.scale))
+    runs = [run for run in evidence.read_all(shop.runs) if run.log and run.about.get("weights_sha256") == sha256]
+    return {
+        "recipe": described(recipe),
+        "precision": weights.shipped_precision(job.name),
+        "weights_sha256": sha256,
+        "weights_of": runs[0].name if runs else None,
+    }
 
 
 def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fresh: bool) -> tuple[Path, bool]:
@@ -305,7 +341,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             scores = []
             for scale in run.scales:
                 upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
-                scores += _scores(upscaler, job.test_sets, shop)
+                scores += _scores(upscaler, job.test_sets, shop, run.protocol)
             if kept.exists():
                 _compare(kept, scores)
             else:
@@ -352,11 +388,11 @@ def _about(run: Run, shop: Workshop, seconds: float) -> dict[str, Any]:
     }
 
 
-def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop) -> list[Score]:
+def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop, protocol: Protocol) -> list[Score]:
     return [
         score
         for name in test_sets
-        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, upscaler.scale))
+        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, upscaler.scale), protocol=protocol)
     ]
 
 

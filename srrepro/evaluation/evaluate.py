@@ -8,9 +8,8 @@ from srrepro.data.degrade import Planes
 from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
-from srrepro.evaluation import protocol
 from srrepro.evaluation.metrics import psnr
-from srrepro.evaluation.protocol import judge, quantise, smallest_side
+from srrepro.evaluation.protocol import NAME, PEAK, Protocol, judge, quantise, smallest_side
 from srrepro.evaluation.upscale import Upscaler
 from srrepro.progress import track
 
@@ -46,7 +45,7 @@ class TestSet:
         raise InputError(msg)
 
     def examples(self, data: DataFolder, scale: int) -> Iterator[Example]:
-        """The degraded images, fetched and stored first if they are lacking."""
+        """The degraded images, fetched and stored first if they are lacking; no protocol has touched them yet."""
         if self.folder is not None:
             return read_folder(self.folder, scale)
         shape = EvaluationShape(self.name, scale)
@@ -56,7 +55,7 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Score:
-    """One image under one upscaler; the bicubic value of the same image stands beside it."""
+    """One image under one upscaler and one protocol; the bicubic value of the same image stands beside it."""
 
     dataset: str
     scale: int
@@ -65,11 +64,11 @@ class Score:
     ssim: float
     bicubic_psnr_db: float
     bicubic_ssim: float
-    protocol: str = protocol.NAME
+    protocol: str = NAME
 
 
-def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> list[Score]:
-    """Scores of every image.
+def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, protocol: Protocol) -> list[Score]:
+    """Scores of every image, and of bicubic on it, under one protocol.
 
     Raises
     ------
@@ -78,20 +77,21 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example]) -> l
     scores = []
     for name, planes in track(examples, f"measuring {upscaler.subject.name} x{upscaler.scale} on {dataset}"):
         _check_size(f"{dataset}/{name}", planes, upscaler.scale)
-        ours = judge(upscaler.luminance(planes.interpolated), planes.reference, scale=upscaler.scale)
-        bicubic = judge(planes.interpolated, planes.reference, scale=upscaler.scale)
-        scores.append(Score(dataset, upscaler.scale, name, *ours, *bicubic))
+        interpolated = protocol.admitted(planes.interpolated)
+        ours = judge(upscaler.luminance(interpolated), planes.reference, scale=upscaler.scale)
+        bicubic = judge(interpolated, planes.reference, scale=upscaler.scale)
+        scores.append(Score(dataset, upscaler.scale, name, *ours, *bicubic, protocol.name))
     return scores
 
 
-def mean_psnr(upscaler: Upscaler, examples: Iterable[Example]) -> float:
+def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
         psnr(
-            quantise(upscaler.luminance(planes.interpolated)),
+            quantise(upscaler.luminance(protocol.admitted(planes.interpolated))),
             planes.reference,
             shave=upscaler.scale,
-            peak=protocol.PEAK,
+            peak=PEAK,
         )
         for _, planes in examples
     ]

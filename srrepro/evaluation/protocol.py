@@ -6,7 +6,8 @@ run the network in float32; clip, round to uint8; drop `scale` pixels from every
 SSIM against the uint8 Y. A grey image is used as it is.
 
 `vdsr-y-v1`: the same, but the interpolated luminance is clamped to [16, 235] / 255 before anything uses it, bicubic's
-own row included. So the VDSR paper's tables were made (its authors' code: kjw0612/rcn 79f2bab, methods/VDSR.m).
+own row included. So the VDSR paper's tables were made (its authors' code: kjw0612/rcn 79f2bab, methods/VDSR.m). The
+stores hold the luminance as it is; it is clamped where it is measured.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from numpy import ndarray
 
+from srrepro.errors import InputError
 from srrepro.evaluation.metrics import WINDOW, psnr, ssim
 
 PEAK = 255.0
@@ -33,13 +35,28 @@ class Protocol:
         if self.clamp is None:
             return interpolated
         low, high = self.clamp
-        return np.clip(interpolated, np.float32(low / PEAK), np.float32(high / PEAK))
+        clamped: Float32[ndarray, "*n h w"] = np.clip(interpolated, np.float32(low / PEAK), np.float32(high / PEAK))
+        return clamped
 
 
 MATLAB_Y = Protocol(name="matlab-y-v1")
 VDSR_Y = Protocol(name="vdsr-y-v1", clamp=(16, 235))
 PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y)}
 NAME = MATLAB_Y.name
+"""Of the protocol that holds where no other is named."""
+
+
+def named(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises
+    ------
+    InputError : there is none.
+    """
+    if name not in PROTOCOLS:
+        msg = f"The protocol {name!r} was asked for, but the protocols are: {', '.join(PROTOCOLS)}. Name one of them."
+        raise InputError(msg)
+    return PROTOCOLS[name]
 
 
 class Quality(NamedTuple):

@@ -24,7 +24,8 @@ Origin = Literal["trained", "authors", "interpolation"]
 class Subject:
     """Whose numbers are measured. `model` is its name among the published values; `seed`, `budget` are a run's.
 
-    `scale` is None where one network serves several.
+    `scale` is None where one network serves several. `setting` tells apart the published values of one network and
+    training set, see `Recipe`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Subject:
     budget: float | None = None
     of_the_paper: bool = False
     note: str = ""
+    setting: str = ""
 
 
 def of_interpolation(recipe: Recipe, scale: int) -> Subject:
@@ -44,7 +46,12 @@ def of_interpolation(recipe: Recipe, scale: int) -> Subject:
 
 def of_authors(weights: AuthorsWeights, scale: int) -> Subject:
     return Subject(
-        name=weights.name, model=weights.model, origin="authors", training_set=weights.training_set, scale=scale
+        name=weights.name,
+        model=weights.model,
+        origin="authors",
+        training_set=weights.training_set,
+        scale=scale,
+        setting=weights.setting or "",
     )
 
 
@@ -60,19 +67,29 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
         budget=budget,
         of_the_paper=recipe.of_the_paper,
         note=recipe.note,
+        setting=recipe.setting or "",
     )
+
+
+def setting_of(name: str) -> str:
+    """Of a recipe or of released weights; empty for a name that is neither."""
+    known = models.recipes().get(name) or models.authors().get(name)
+    return (known.setting or "") if known else ""
 
 
 PLACE = Path(str(files("srrepro"))) / "weights"
 SHIPPING = {
     "srcnn-915-quick": (2, 3, 4),
-    "vdsr-t91": (2, 3, 4),
-    "vdsr-t91-muon": (2, 3, 4),
     "vdsr-t91-muon-overlap": (2, 3, 4),
 }
 """Recipes whose weights ship, of seed 0 at full budget, and the scales they serve."""
 IN_BFLOAT16 = {"vdsr-t91-muon-overlap"}
 """Those of them that were trained in bfloat16; the others in float32."""
+
+
+def shipped_precision(recipe: str) -> str:
+    """What the shipped weights of a recipe were trained in."""
+    return "bfloat16" if recipe in IN_BFLOAT16 else "float32"
 
 
 def ships(recipe: str, scale: int) -> bool:

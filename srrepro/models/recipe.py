@@ -247,6 +247,7 @@ class Training:
     `validation` is the set that choices are made on; the sets in `logged` are only looked at. `loss` is a mean over the
     patches of a batch. `scales`, where there are any, are mixed in every batch and served by one network; without
     them a network is trained for each scale. `clip` changes the gradients in place; it is told the learning rate.
+    `protocol` names the measurement of the paper's tables (`srrepro.evaluation.protocol`); None is `matlab-y-v1`.
     """
 
     set: str
@@ -264,14 +265,18 @@ class Training:
     backprops: int
     scales: tuple[int, ...] | None = None
     clip: Callable[[list[Tensor], float | Tensor], None] | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One network and how it is trained; interpolation has no training.
 
-    `model` is its name among the published values. `of_the_paper` is true only where every decision that
-    the paper states is kept, so that its result may be called a reproduction. `note` stands in every row that it makes.
+    `model` is its name among the published values, and `setting` tells apart those of one network and training set
+    (`flips and rotations`; None where there is nothing to tell). It is fixed before the recipe runs.
+    `of_the_paper` is true only where every decision comes from the paper's text or from its authors' code, so that the
+    result may be called a reproduction; where the two differ, the note says which was taken. A decision that is marked
+    `# ours: fits the authors' curve` has no such source: the recipe is not of the paper. `note` stands in every row.
     """
 
     name: str
@@ -280,11 +285,15 @@ class Recipe:
     training: Training | None
     of_the_paper: bool
     note: str = ""
+    setting: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorsWeights:
-    """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it."""
+    """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it.
+
+    `setting`: as that of a recipe.
+    """
 
     name: str
     model: str
@@ -293,6 +302,7 @@ class AuthorsWeights:
     set: str
     files: dict[int, str]
     load: Callable[[nn.Module, dict[str, Any]], None]
+    setting: str | None = None
 
 
 def described(value: object) -> Any:

@@ -140,6 +140,9 @@ class NotesVDSR(nn.Module):
         return interpolated + details - details.mean((1, 2, 3), keepdim=True)
 
 
+AUGMENTED = "flips and rotations"
+"""The authors print VDSR trained with and without them: values of two settings."""
+
 ON_T91 = Training(
     set="T91",  # paper: Datasets for Training and Testing, the 91 images in all comparisons of settings
     validation="val20",  # ours: 20 images of BSDS200, none of them in T91
@@ -187,6 +190,7 @@ VDSR_291 = replace(
         augmentation=TurnAndFlip(),  # ours: the paper says "rotation or flip"; here a new one for every batch
         backprops=67_680 * 64,  # ours: 80 epochs, the paper's, of the 54,192 patches; it gives no number for 291 images
     ),
+    setting=AUGMENTED,
 )
 
 VDSR_T91_SINGLE = replace(
@@ -263,6 +267,7 @@ VDSR_T91_MUON = replace(
     name="vdsr-t91-muon",
     training=BY_MUON,
     of_the_paper=False,  # ours: another optimiser
+    setting=AUGMENTED,
 )
 
 # The same with patches that overlap: 27,954 of them instead of 7,992, nearer to the images' right and lower edges.
@@ -289,6 +294,7 @@ VDSR_T91_LONG = replace(
         backprops=39_840 * 64,  # ours: four times the paper's
     ),
     of_the_paper=False,  # ours: the paper states 9,960 iterations
+    setting=AUGMENTED,
 )
 
 # The practice notes' version; what they leave open is as in vdsr-t91.
@@ -383,5 +389,6 @@ AUTHORS = (
         set="weights-vdsr",
         files=dict.fromkeys((2, 3, 4), "VDSR_Official.mat"),
         load=load_authors,
+        setting=AUGMENTED,
     ),
 )

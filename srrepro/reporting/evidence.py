@@ -12,7 +12,7 @@ import pandas as pd
 
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
-from srrepro.evaluation.weights import Origin, Subject
+from srrepro.evaluation.weights import Origin, Subject, setting_of
 
 WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
 
@@ -76,7 +76,8 @@ def read(folder: Path) -> Evidence:
     try:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         rows = pd.read_csv(folder / "scores.csv").to_dict("records")
-        subject = Subject(**about.pop("subject"))
+        said = about.pop("subject")
+        subject = Subject(**{"setting": setting_of(str(said.get("name"))), **said})  # older folders do not state it
         scores = [_score({str(key): value for key, value in row.items()}) for row in rows]
         problem = "no scores" if not scores else f"an unknown origin, {subject.origin!r}"
         if not scores or subject.origin not in get_args(Origin):

@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from srrepro.evaluation.protocol import NAME
 from srrepro.reporting.evidence import Evidence
 from srrepro.reporting.published import target
 
 LOGGED = re.compile(r"(?P<dataset>.+?)(_x(?P<scale>\d))?_psnr_db")
 COLUMNS = [
-    *("model", "training_set", "scale", "dataset", "seed", "budget", "published_psnr_db", "reached", "backprops"),
-    *("seconds", "core_seconds", "seeds", "seconds_median", "seconds_min", "seconds_max", "log_every"),
+    *("model", "training_set", "scale", "dataset", "protocol", "seed", "budget", "published_psnr_db", "reached"),
+    *("backprops", "seconds", "core_seconds", "seeds", "seconds_median", "seconds_min", "seconds_max", "log_every"),
     *("device", "precision", "mode", "threads", "machine", "run"),
 ]
 
@@ -25,7 +26,7 @@ def reached(runs: Iterable[Evidence]) -> pd.DataFrame:
     """
     rows = [row for run in runs for row in _rows(run)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    same = ["model", "training_set", "scale", "dataset", "budget", "precision", "mode", "machine"]
+    same = ["model", "training_set", "scale", "dataset", "protocol", "budget", "precision", "mode", "machine"]
     for _, group in frame.groupby(same, dropna=False):
         seconds = list(group["seconds"].dropna())
         frame.loc[group.index, "seeds"] = len(group)
@@ -33,18 +34,20 @@ def reached(runs: Iterable[Evidence]) -> pd.DataFrame:
             statistics = [median(seconds), min(seconds), max(seconds)]
             frame.loc[group.index, ["seconds_median", "seconds_min", "seconds_max"]] = statistics
     whole = dict.fromkeys(("scale", "seed", "backprops", "seeds", "log_every", "threads"), "Int64")
-    return frame.astype(whole).sort_values(["model", "scale", "dataset", "seed", "run"], ignore_index=True)
+    return frame.astype(whole).sort_values(["model", "scale", "dataset", "protocol", "seed", "run"], ignore_index=True)
 
 
 def _rows(run: Evidence) -> list[dict[str, Any]]:
-    subject, log = run.subject, run.log
+    subject, log, protocol = run.subject, run.log, _protocol(run)
     rows = []
     for column in log[0] if log else ():
         logged = LOGGED.fullmatch(str(column))
         if logged is None:
             continue
         scale = int(logged["scale"] or subject.scale or 0)
-        printed = target(subject.model, subject.training_set, logged["dataset"], scale)
+        printed = target(
+            subject.model, subject.training_set, logged["dataset"], scale, setting=subject.setting, protocol=protocol
+        )
         if printed is None:
             continue
         first = next((row for row in log if row[column] >= printed.psnr_db), None)
@@ -55,6 +58,7 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
                 "training_set": subject.training_set,
                 "scale": scale,
                 "dataset": logged["dataset"],
+                "protocol": protocol,
                 "seed": subject.seed,
                 "budget": subject.budget,
                 "published_psnr_db": printed.psnr_db,
@@ -69,3 +73,9 @@ def _rows(run: Evidence) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _protocol(run: Evidence) -> str:
+    """That of the recipe, under which its log was written."""
+    training = (run.about.get("recipe") or {}).get("training") or {}
+    return str(training.get("protocol") or NAME)

@@ -20,6 +20,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet, mean_psnr
+from srrepro.evaluation.protocol import NAME, Protocol, named
 from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
@@ -96,6 +97,10 @@ class Run:
     def scales(self) -> tuple[int, ...]:
         """What the network is trained for and measured at."""
         return self.training.scales or tuple(filter(None, (self.scale,)))
+
+    @property
+    def protocol(self) -> Protocol:
+        return named(self.training.protocol or NAME)
 
     @property
     def title(self) -> str:
@@ -195,7 +200,7 @@ def train(run: Run, folder: DataFolder, workplace: Path) -> tuple[nn.Module, Sta
                 if not math.isfinite(state.losses):
                     msg = f"the loss of {run.title} is no longer a number at step {state.step}"
                     raise Diverged(msg)
-                _log(state, run, lr, _measure(watched))
+                _log(state, run, lr, _measure(watched, run.protocol))
                 losses.zero_()
                 meter.report(state.log[-1])
             _save(workplace / "checkpoint.pt", engine, state)
@@ -232,8 +237,8 @@ def _watched(network: nn.Module, run: Run, folder: DataFolder) -> Watched:
     return watched
 
 
-def _measure(watched: Watched) -> dict[str, float]:
-    return {column: mean_psnr(upscaler, examples) for column, (upscaler, examples) in watched.items()}
+def _measure(watched: Watched, protocol: Protocol) -> dict[str, float]:
+    return {column: mean_psnr(*measured, protocol=protocol) for column, measured in watched.items()}
 
 
 def _log(state: State, run: Run, lr: float, psnr_db: dict[str, float]) -> None:
