@@ -131,6 +131,10 @@ def test_show_gives_sources() -> None:
         (("evaluate", "bicubic", "--scale", 3, "--set", "Set5=photos"), "the name of the set Set5"),
         (("evaluate", "bicubic", "--scale", 3, "--set", "mine=nowhere"), "no such folder"),
         (("evaluate", "bicubic", "--scale", 3), "--set"),
+        (
+            ("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--protocol", "y-v1"),
+            "'y-v1' is not one of 'matlab",
+        ),
         (("evaluate", "bicubic", "--set", "demo-test"), "--scale"),
         (("evaluate", "bicubic", "--scale", 5, "--set", "demo-test"), "5 is not in the range 2<=x<=4"),
         (("upscale", "none.png", "out.png", "--scale", 3), "none.png was to be read as an image"),
@@ -198,6 +202,19 @@ def test_evaluate_prints_rows_of_quality_csv(demo: Path) -> None:
     assert (row["images"], row["verdict"], row["protocol"]) == (3, "no-target", "matlab-y-v1")
     assert row["psnr_db"] == row["bicubic_psnr_db"] == pytest.approx(28.5, abs=3)
     assert row["published_psnr_db"] is row["gap_db"] is row["budget"] is row["seeds"] is None
+
+
+def test_evaluate_names_the_protocol_that_was_asked_for(demo: Path, tmp_path: Path) -> None:
+    squares = np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((15, 15))).astype(np.uint8) * 255
+    Image.fromarray(squares).save(tmp_path / "squares.png")
+    words = ("evaluate", "bicubic", "--scale", 3, "--set", f"squares={tmp_path}", "--set", "demo-test", "--data", demo)
+    usual = strict_json(succeeded(*words, "--json"))
+    clamped = strict_json(succeeded(*words, "--protocol", "vdsr-y-v1", "--json"))
+    assert [row["protocol"] for row in usual] == ["matlab-y-v1"] * 2
+    assert [row["protocol"] for row in clamped] == ["vdsr-y-v1"] * 2
+    assert clamped[0]["psnr_db"] != pytest.approx(usual[0]["psnr_db"], abs=0.1)
+    assert "vdsr-y-v1" in succeeded(*words, "--protocol", "vdsr-y-v1")
+    assert "protocol" not in succeeded(*words)
 
 
 def test_evaluate_prints_a_table(demo: Path) -> None:

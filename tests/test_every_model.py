@@ -225,7 +225,7 @@ def test_documents_named_as_sources_exist(recipe: Recipe) -> None:
 
 @every_recipe
 def test_model_is_a_name_among_the_published_values(recipe: Recipe) -> None:
-    assert recipe.model in {model for model, _, _, _ in published()}
+    assert recipe.model in {value.model for value in published().values()}
 
 
 def test_names_are_unique_and_start_with_their_file() -> None:

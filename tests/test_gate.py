@@ -17,6 +17,7 @@ from srrepro.cli import main
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError, Lacking
 from srrepro.evaluation import weights
+from srrepro.evaluation.protocol import PROTOCOLS
 from srrepro.gate import BAND_DB, DEMO, Outcome, check, report
 from srrepro.reporting import tables
 from srrepro.suites import Measure, Train, Workshop
@@ -80,7 +81,7 @@ def test_nothing_moved(shop: Workshop) -> None:
 
 @pytest.mark.parametrize(("column", "by", "same"), [
     ("psnr_db", 0.0009, True), ("psnr_db", -0.0011, False), ("ssim", -0.00009, True), ("ssim", 0.00011, False),
-    ("images", 1, False), ("protocol", "x", False),
+    ("images", 1, False),
 ])  # fmt: skip
 def test_a_number_that_moved(column: str, by: Any, same: bool, shop: Workshop) -> None:
     change(shop, "bicubic", column, by)
@@ -203,6 +204,35 @@ def test_a_loop_that_does_not_learn_cannot_pass(shop: Workshop, monkeypatch: pyt
     outcome = found(shop)
     assert [row["model"] for row in outcome.differing] == [DEMO]
     assert f"{BAND_DB[0]} to {BAND_DB[1]}" in report(outcome)
+
+
+# Protocols.
+
+# Grey from 0 to 255, which only one of the two protocols admits.
+SQUARES = np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((15, 15))).astype(np.uint8) * 255
+
+
+def test_every_row_is_measured_under_its_own_protocol(
+    pretend: Callable[..., DataFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_demo", lambda shop: {"model": DEMO, "dataset": "demo-test", "same": True})
+    shop = Workshop(pretend({"Set5": {"d.png": SQUARES}}), tmp_path / "results")
+    for protocol in PROTOCOLS:
+        suites.carry_out(Measure(name="bicubic", scale=3, test_sets=("Set5",), protocol=protocol), shop)
+    tables.write(shop.results, None)
+    rows = found(shop).rows[:-1]
+    assert [(row["protocol"], row["same"]) for row in rows] == [("matlab-y-v1", True), ("vdsr-y-v1", True)]
+    assert abs(rows[0]["psnr_db"] - rows[1]["psnr_db"]) > 0.1
+
+    path = shop.results / "quality.csv"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("matlab-y-v1", "vdsr-y-v1", 1), encoding="utf-8")
+    outcome = found(shop)
+    assert [row["same"] for row in outcome.rows] == [False, True, True]
+    assert "| vdsr-y-v1" in report(outcome)
+    path.write_text(text.replace("matlab-y-v1", "matlab-y-v2", 1), encoding="utf-8")
+    with pytest.raises(InputError, match="protocol 'matlab-y-v2' was asked for, but the protocols are: matlab-y-v1, v"):
+        found(shop)
 
 
 # The command.

@@ -145,3 +145,28 @@ def test_a_file_that_is_no_image_is_named(pictures: Path, tmp_path: Path) -> Non
     (pictures / "c.png").write_text("no image", encoding="utf-8")
     with pytest.raises(InputError, match=r"c\.png"):
         evaluate(load("bicubic", 3), "mine", own(pictures).examples(DataFolder(tmp_path), 3), protocol=MATLAB_Y)
+
+
+class Same(nn.Module):
+    """A network that gives what it is given."""
+
+    def forward(self, interpolated: Tensor) -> Tensor:
+        return interpolated
+
+
+def test_what_a_protocol_admits_is_all_that_a_measurement_sees(tmp_path: Path) -> None:
+    """The network, bicubic's own columns and the quick look: all of the clamped luminance."""
+    squares = np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((15, 15))).astype(np.uint8) * 255
+    Image.fromarray(squares).save(tmp_path / "squares.png")  # grey, from 0 to 255, as one image of Set14
+    ((name, planes),) = examples = list(own(tmp_path).examples(DataFolder(tmp_path), 3))
+    assert planes.interpolated.min() < 16 / 255
+    assert planes.interpolated.max() > 235 / 255
+    clamped = np.clip(planes.interpolated, 16 / 255, 235 / 255)
+    expected = judge(clamped, planes.reference, scale=3)
+    upscaler = replace(load("bicubic", 3), network=Same())
+    (score,) = evaluate(upscaler, "mine", examples, protocol=VDSR_Y)
+    assert score == Score("mine", 3, name, *expected, *expected, "vdsr-y-v1")
+    assert mean_psnr(upscaler, examples, protocol=VDSR_Y) == expected.psnr_db
+    (usual,) = evaluate(upscaler, "mine", examples, protocol=MATLAB_Y)
+    assert usual.protocol == "matlab-y-v1"
+    assert abs(usual.psnr_db - score.psnr_db) > 0.1

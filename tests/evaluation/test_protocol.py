@@ -1,4 +1,4 @@
-"""The measurement `matlab-y-v1`: rounding, shaving, what is compared with what."""
+"""The measurement: what is clamped, rounding, shaving, what is compared with what."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,34 @@ from hypothesis.extra.numpy import arrays
 from numpy import ndarray
 
 from srrepro.data.degrade import degrade
+from srrepro.errors import InputError
 from srrepro.evaluation import protocol
 from srrepro.evaluation.metrics import psnr, ssim
 from srrepro.evaluation.protocol import judge, quantise, smallest_side
 
 
-def test_the_name_stays_while_the_numbers_do() -> None:
+def test_the_names_stay_while_the_numbers_do() -> None:
     assert protocol.NAME == "matlab-y-v1"
+    assert {name: known.clamp for name, known in protocol.PROTOCOLS.items()} == {
+        "matlab-y-v1": None,
+        "vdsr-y-v1": (16, 235),
+    }
+
+
+def test_a_protocol_is_found_by_its_name() -> None:
+    assert protocol.named("vdsr-y-v1") is protocol.VDSR_Y
+    with pytest.raises(InputError, match="'vdsr-y' was asked for, but the protocols are: matlab-y-v1, vdsr-y-v1"):
+        protocol.named("vdsr-y")
+
+
+def test_luminance_is_admitted_between_the_levels_of_a_protocol() -> None:
+    interpolated = np.array([[-0.1, 15.9, 16.0, 100.0, 235.0, 235.1, 256.0]], np.float32) / np.float32(255)
+    assert protocol.MATLAB_Y.admitted(interpolated) is interpolated
+    before = interpolated.copy()
+    admitted = protocol.VDSR_Y.admitted(interpolated)
+    assert admitted.dtype == np.float32
+    assert (admitted * 255).round(3).tolist() == [[16, 16, 16, 100, 235, 235, 235]]
+    np.testing.assert_array_equal(interpolated, before)
 
 
 def test_quantise_rounds_halves_up() -> None:

@@ -1,7 +1,8 @@
 """The protocol on real data: bicubic rows and the authors' weights must read as in `reference/protocol.csv`.
 
-The references are the values of the design's protocol, which agree with the papers' tables; released weights on Set14
-were measured with the same protocol when it was set up.
+The references of `matlab-y-v1` are the values of the design's protocol, which agree with the papers' tables; released
+weights on Set14 were measured with the same protocol when it was set up. Those of `vdsr-y-v1` were measured with the
+VDSR authors' weights and are what their paper prints.
 """
 
 import csv
@@ -20,11 +21,13 @@ from srrepro import models
 from srrepro.data.registry import DataFolder, sha256_of
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation
 from srrepro.evaluation.evaluate import evaluate, mean_psnr
+from srrepro.evaluation.protocol import named
 from srrepro.evaluation.upscale import load
 
 CLONE = Path(__file__).parents[2]
 with (CLONE / "tests" / "reference" / "protocol.csv").open(newline="", encoding="utf-8") as text:
     REFERENCES = list(csv.DictReader(text))
+RUNS = CLONE / "results" / "runs"
 SHIPPED = sorted((Path(srrepro.__file__).parent / "weights").glob("*.safetensors"))
 
 Examples = Callable[[str, int], list[Example]]
@@ -53,7 +56,7 @@ def examples(folder: DataFolder) -> Examples:
     [
         pytest.param(
             row,
-            id=f"{row['name']}-{row['dataset']}-x{row['scale']}",
+            id=f"{row['name']}-{row['dataset']}-x{row['scale']}-{row['protocol']}",
             marks=pytest.mark.slow if row["slow"] else (),
         )
         for row in REFERENCES
@@ -62,23 +65,22 @@ def examples(folder: DataFolder) -> Examples:
 def test_reference(row: dict[str, str], folder: DataFolder, examples: Examples) -> None:
     scale = int(row["scale"])
     upscaler = load(row["name"], scale, folder=folder)
-    planes = examples(row["dataset"], scale)
+    planes, protocol = examples(row["dataset"], scale), named(row["protocol"])
     if row["ssim"]:
-        scores = evaluate(upscaler, row["dataset"], planes)
+        scores = evaluate(upscaler, row["dataset"], planes, protocol=protocol)
         ssim = sum(score.ssim for score in scores) / len(scores)
         psnr_db = sum(score.psnr_db for score in scores) / len(scores)
         assert ssim == pytest.approx(float(row["ssim"]), abs=float(row["tolerance_ssim"]))
     else:
-        psnr_db = mean_psnr(upscaler, planes)
+        psnr_db = mean_psnr(upscaler, planes, protocol=protocol)
     assert psnr_db == pytest.approx(float(row["psnr_db"]), abs=float(row["tolerance_db"]))
 
 
 def named_runs(sha256: str) -> list[Path]:
-    """The run folders of this clone that name these weights as theirs."""
-    abouts = sorted((CLONE / "results" / "runs").glob("*/run.json"))
-    return [
-        path.parent for path in abouts if json.loads(path.read_text(encoding="utf-8")).get("weights_sha256") == sha256
-    ]
+    """The run folders of this clone in which these weights were trained, not only measured."""
+    abouts = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in RUNS.glob("*/run.json")}
+    named = [folder for folder, about in abouts.items() if about.get("weights_sha256") == sha256]
+    return sorted(folder for folder in named if (folder / "log.csv").exists())
 
 
 def recipe_and_scale(file: Path) -> tuple[str, int | None]:
@@ -98,6 +100,19 @@ def quality() -> pd.DataFrame:
     if not table.is_file():
         pytest.skip("no results/quality.csv: this is no clone with results")
     return pd.read_csv(table)
+
+
+CELLS = [row for row in REFERENCES if row["protocol"] == "vdsr-y-v1"]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda row: f"{row['name']}-{row['dataset']}-x{row['scale']}")
+def test_what_the_vdsr_paper_prints_comes_out_under_its_protocol(cell: dict[str, str], quality: pd.DataFrame) -> None:
+    """Its own weights, bicubic and the SRCNN that it reprints, in the committed evidence."""
+    same = quality[(quality["protocol"] == "vdsr-y-v1") & (quality["scale"] == int(cell["scale"]))]
+    (row,) = same[(same["model"] == cell["name"]) & (same["dataset"] == cell["dataset"])].to_dict("records")
+    assert row["psnr_db"] == pytest.approx(float(cell["psnr_db"]), abs=0.002)
+    assert row["ssim"] == pytest.approx(float(cell["ssim"]), abs=0.0001)
+    assert (row["verdict"], abs(row["gap_db"]) <= 0.01) == ("matches", True)
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
@@ -124,7 +139,7 @@ def test_shipped_weights_measure_as_in_scores_csv(file: Path, examples: Examples
     assert list(rows["scale"]) == list(training.scales or (scale,))
     for row in rows.to_dict("records"):
         (example,) = (example for example in examples("Set5", row["scale"]) if example.name == row["image"])
-        measured = mean_psnr(load(name, row["scale"]), [example])
+        measured = mean_psnr(load(name, row["scale"]), [example], protocol=named(row["protocol"]))
         assert measured == pytest.approx(row["psnr_db"], abs=0.001)
 
 

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pandas import read_csv
 
 from srrepro import models
 from srrepro.data.registry import sha256_of
@@ -96,7 +98,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an unknown origin": (lambda r: change_run(r, lambda a: a["subject"].update(origin="x")), "run_s0 .*not whole"),
     "its weights": (lambda r: (r / "runs/run_s0/weights.safetensors").write_bytes(b"others"), "weights.* is not what"),
-    "two protocols": (lambda r: protocol_of_the_last(r, "another"), "may not meet"),
+    "two protocols": (lambda r: protocol_of_the_last(r, "vdsr-y-v1"), "numbers of matlab-y-v1 and vdsr-y-v1, not"),
+    "an unknown protocol": (
+        lambda r: [protocol_of_the_last(r, "another") for _ in SCORES], "run_s0 holds numbers of another, not of one of"
+    ),
+    "a setting since changed": (
+        lambda r: change_run(r, lambda about: about["recipe"].update(setting="flips and rotations")),
+        "was made by another srcnn-915",
+    ),
     "a recipe since changed": (
         lambda r: change_run(r, lambda about: about["recipe"]["training"].update(batch=64)),
         "was made by another srcnn-915",
@@ -133,3 +142,62 @@ def test_a_run_in_another_precision_may_have_other_weights(results: Path) -> Non
     write(results / "runs", "run_s0_in_bfloat16", of_run(RECIPE, 3, 0, 1.0), SCORES, about=about, log=LOG)
     report(results, None)
     assert audit(results, None) == []
+
+
+def test_a_folder_older_than_settings_may_be_given_one(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_run(results, lambda about: about["recipe"].pop("setting"))
+    change_run(results, lambda about: about["subject"].pop("setting"))
+    assert audit(results, None) == []
+    later = replace(RECIPE, setting="flips and rotations")
+    monkeypatch.setitem(models.recipes(), "srcnn-915", later)
+    report(results, None)
+    assert audit(results, None) == []
+    (row,) = read_csv(results / "quality.csv").query("origin == 'trained'").to_dict("records")
+    assert (row["setting"], row["verdict"]) == ("flips and rotations", "no-target")
+
+
+# Weights that ship, measured once more under another protocol.
+
+
+def measured(results: Path, **changes: object) -> None:
+    ships = results.parent / "weights" / "srcnn-915_x3.safetensors"
+    about = {"weights_sha256": sha256_of(ships), "weights_of": "run_s0", "precision": None, "recipe": described(RECIPE)}
+    clamped = [replace(score, protocol="vdsr-y-v1") for score in SCORES]
+    subject = of_run(RECIPE, 3, 0, 1.0)
+    write(results / "runs", "srcnn-915_x3_vdsr-y-v1", subject, clamped, about=about | changes)
+    report(results, None)
+
+
+def test_a_measurement_of_weights_needs_no_log(results: Path) -> None:
+    measured(results)
+    assert audit(results, None) == []
+
+
+def test_a_measurement_of_weights_whose_run_is_elsewhere(results: Path) -> None:
+    measured(results, weights_of=None)
+    assert audit(results, None) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"weights_of": "run_s5"}, "measures weights of run_s5, which is not here"),
+        ({"weights_sha256": "2" * 64}, "whose weights it measures, name another weights_sha256"),
+        ({"precision": "bfloat16"}, "whose weights it measures, name another precision"),
+        ({"weights_sha256": None}, "names no weights_sha256"),
+        ({"recipe": described(models.recipe("srcnn-955"))}, "was made by another srcnn-915"),
+    ],
+)
+def test_a_measurement_of_other_weights_is_named(changes: dict[str, object], problem: str, results: Path) -> None:
+    measured(results, **changes)
+    problems = audit(results, None)
+    assert problems
+    assert re.search(problem, problems[0]), problems
+
+
+def test_a_measurement_does_not_stand_in_for_the_run_that_ships(results: Path) -> None:
+    measured(results, weights_of=None)
+    change_run(results, lambda about: about.update(weights_sha256="3" * 64))
+    (results / "runs/run_s0/weights.safetensors").unlink()
+    (problem,) = audit(results, None)
+    assert "is not what the run of srcnn-915 names" in problem

@@ -63,3 +63,12 @@ def test_one_network_for_several_scales() -> None:
 def test_sets_without_a_published_value_and_untrained_runs_have_none() -> None:
     assert list(reached([run(0, [33.0], column="val20_psnr_db"), run(1, [])]).columns) == COLUMNS
     assert reached([run(0, [33.0], column="val20_psnr_db"), run(1, [])]).empty
+
+
+def test_a_log_is_held_against_values_of_its_own_protocol() -> None:
+    clamped = {"recipe": {"training": {"protocol": "vdsr-y-v1"}}}
+    logs = [run(0, [33.0], column="Set14_psnr_db"), run(0, [33.0], column="Set14_psnr_db", **clamped)]
+    assert list(reached(logs)["protocol"]) == ["matlab-y-v1"]  # no value of Set14 under the other one
+    both = reached([run(0, [33.0]), run(0, [33.0], **clamped)])
+    assert list(both["protocol"]) == ["matlab-y-v1", "vdsr-y-v1"]
+    assert list(both["seeds"]) == [1, 1]

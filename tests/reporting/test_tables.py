@@ -19,13 +19,16 @@ from srrepro.reporting.tables import COLUMNS, README_MARKS, differing, generated
 
 CLONE = Path(__file__).parents[2]
 PAPERS = models.recipe("srcnn-915")
+BICUBIC = of_interpolation(models.recipe("bicubic"), 3)
 ABOVE = {"Set5": 30.392, "Set14": 27.541, "demo-test": 29.0, "mine": 29.0}  # bicubic, roughly
 
 
-def scores(dataset: str, *psnr_db: float, scale: int = 3, protocol: str = "matlab-y-v1") -> list[Score]:
+def scores(
+    dataset: str, *psnr_db: float, scale: int = 3, protocol: str = "matlab-y-v1", ssim: float = 0.8
+) -> list[Score]:
     bicubic = ABOVE[dataset]
     return [
-        Score(dataset, scale, f"{number}.png", value, 0.8 + number / 100, bicubic, 0.8, protocol)
+        Score(dataset, scale, f"{number}.png", value, ssim + number / 100, bicubic, 0.8, protocol)
         for number, value in enumerate(psnr_db)
     ]
 
@@ -57,8 +60,16 @@ def test_a_row_is_the_mean_of_its_images() -> None:
 
 def test_ssim_is_published_beside_its_psnr() -> None:
     weights = models.authors()["srcnn-955-authors-imagenet"]
-    row = quality_row(of_authors(weights, 3), scores("Set5", 32.749))
+    row = quality_row(of_authors(weights, 3), scores("Set5", 32.749, ssim=0.9090))
     assert (row["published_psnr_db"], row["published_ssim"], row["verdict"]) == (32.75, 0.9090, "matches")
+    row = quality_row(of_authors(weights, 3), scores("Set5", 32.749, ssim=0.9088))
+    assert (row["verdict"], row["note"]) == ("short", "SSIM differs by -0.0002")
+
+
+def test_ssim_of_trained_networks_is_only_shown() -> None:
+    subject = of_run(models.recipe("vdsr"), None, 0, 1.0)
+    row = quality_row(subject, scores("Set5", 33.66, ssim=0.9))
+    assert (row["published_ssim"], row["verdict"], row["note"]) == (0.9213, "reproduced", "")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +93,7 @@ def test_ssim_is_published_beside_its_psnr() -> None:
     ids=lambda value: value.name if isinstance(value, Subject) else None,
 )
 def test_verdicts_of_rows(subject: Subject, psnr_db: float, expected: str) -> None:
-    assert quality_row(subject, scores("Set5", psnr_db))["verdict"] == expected
+    assert quality_row(subject, scores("Set5", psnr_db, ssim=0.8682))["verdict"] == expected
 
 
 def test_demo_scenes_say_that_no_paper_has_them() -> None:
@@ -151,10 +162,62 @@ def test_rows_stand_in_the_order_of_the_registry() -> None:
     assert list(frame["origin"])[:3] == ["interpolation", "authors", "trained"]
 
 
-def test_two_protocols_may_not_meet() -> None:
-    other = Evidence("other", of_run(PAPERS, 4, 0, 1.0), {}, scores("Set5", 30.0, scale=4, protocol="another-v2"))
-    with pytest.raises(InputError, match=r"another-v2.*matlab-y-v1"):
-        quality([run(0, 32.0), other])
+def clamped(seed: int, psnr_db: float, dataset: str = "Set5") -> Evidence:
+    subject = of_run(PAPERS, 3, seed, 1.0)
+    return Evidence(f"clamped_s{seed}", subject, {}, scores(dataset, psnr_db, protocol="vdsr-y-v1"))
+
+
+def test_rows_of_two_protocols_stand_side_by_side() -> None:
+    frame = quality([run(0, 32.0), clamped(0, 32.5)])
+    assert frame[["protocol", "psnr_db", "seeds", "run"]].to_dict("records") == [
+        {"protocol": "matlab-y-v1", "psnr_db": 32.0, "seeds": 1, "run": "run_s0_b1"},
+        {"protocol": "vdsr-y-v1", "psnr_db": 32.5, "seeds": 1, "run": "clamped_s0"},
+    ]
+
+
+def test_seeds_of_two_protocols_are_never_averaged() -> None:
+    frame = quality([run(0, 32.0), run(1, 32.2), clamped(0, 32.5), clamped(1, 33.5), clamped(2, 33.0)])
+    assert list(frame["seeds"]) == [2, 3]
+    assert list(frame["psnr_db_mean"]) == pytest.approx([32.1, 33.0])
+
+
+def test_a_row_is_held_against_values_of_its_own_protocol() -> None:
+    weights = of_authors(models.authors()["vdsr-authors"], 2)
+    usual, own = (
+        quality_row(weights, scores("Set14", 33.034, scale=2, protocol=name, ssim=0.9124))
+        for name in ("matlab-y-v1", "vdsr-y-v1")
+    )
+    assert (usual["published_psnr_db"], usual["verdict"]) == (None, "no-target")
+    assert (own["published_psnr_db"], own["verdict"]) == (33.03, "matches")
+    rows = [quality_row(BICUBIC, scores("Set14", 27.544, protocol=name)) for name in ("matlab-y-v1", "vdsr-y-v1")]
+    assert [(row["published_psnr_db"], row["published_ssim"]) for row in rows] == [(27.54, 0.7736), (27.55, 0.7742)]
+
+
+def test_a_row_is_held_against_values_of_its_own_setting() -> None:
+    with_flips, without = (of_run(models.recipe(name), None, 0, 1.0) for name in ("vdsr-t91-muon-overlap", "vdsr-t91"))
+    rows = [quality_row(subject, scores("Set5", 33.338)) for subject in (with_flips, without)]
+    assert [(row["published_psnr_db"], row["verdict"]) for row in rows] == [(33.50, "short"), (33.27, "exceeds")]
+    text = terminal_table(pd.DataFrame(rows))
+    assert "T91, flips and rotations" in text
+
+
+def test_the_readme_has_one_row_a_network() -> None:
+    other = Evidence("other", BICUBIC, {}, scores("Set5", 30.392, protocol="vdsr-y-v1"))
+    text = tables.readme_table(quality([run(0, 32.0), clamped(0, 32.5), other]))
+    rows = [line for line in text.splitlines() if "×3" in line]
+    assert [("32.000" in row, "30.392" in row.split("|")[5]) for row in rows] == [(False, True), (True, False)]
+    assert "vdsr-y-v1" in rows[0]  # the only one that bicubic has here
+    assert "32.500" not in text
+
+
+def test_the_protocol_is_shown_where_it_is_not_the_usual_one() -> None:
+    assert "protocol" not in tables.tables(quality([run(0, 32.0)]))
+    both = tables.tables(quality([run(0, 32.0), clamped(0, 32.5), run(0, 29.0, dataset="Set14", name="b")]))
+    set5, set14 = both.split("## Set14")
+    assert "vdsr-y-v1" in set5
+    assert "matlab-y-v1" in set5
+    assert "protocol" not in set14
+    assert "vdsr-y-v1" in terminal_table(quality([clamped(0, 32.5)]))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -308,7 +371,11 @@ def test_committed_runs_name_their_weights_and_recipes() -> None:
             assert len(about["weights_sha256"]) == 64, path
             assert about["recipe"]["name"] == about["subject"]["name"], path
             scale = "" if about["subject"]["scale"] is None else f"_x{about['subject']['scale']}"
-            assert path.parent.name.startswith(f"{about['subject']['name']}{scale}_s"), path
+            if "weights_of" in about:  # weights that ship, measured under another protocol
+                source = json.loads((path.parents[1] / about["weights_of"] / "run.json").read_text(encoding="utf-8"))
+                assert source["weights_sha256"] == about["weights_sha256"], path
+            else:
+                assert path.parent.name.startswith(f"{about['subject']['name']}{scale}_s"), path
         assert "protocol" in pd.read_csv(path.with_name("scores.csv")).columns, path
 
 
