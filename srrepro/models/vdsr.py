@@ -245,7 +245,7 @@ VDSR_T91_NORM = replace(
     of_the_paper=False,  # ours: the paper bounds every element
 )
 
-# Another optimiser matches the paper's numbers on two cores, and with more patches reaches them: docs/vdsr-t91.md.
+# Another optimiser, and more patches, on two cores: docs/vdsr-t91.md.
 BY_MUON = replace(
     ON_T91,
     optimiser=Muon(

@@ -206,7 +206,11 @@ def _best_known(recipe: str, quality: pd.DataFrame) -> Row:
         and pd.notna(row["psnr_db"])
         and (row["origin"] != "trained" or ((row["budget"] or 0) >= 1 and row["precision"] == "float32"))
     ]
-    return max(whole, key=lambda row: (row["model"] == recipe, row["origin"] == "trained", row["psnr_db"]), default={})
+    return max(whole, key=lambda row: _standing(row, recipe), default={})
+
+
+def _standing(row: Row, recipe: str) -> tuple[Any, ...]:
+    return row["model"] == recipe, row["origin"] == "trained", row["protocol"] == NAME, row["psnr_db"]
 
 
 def _markdown(rows: pd.DataFrame) -> str:

@@ -400,12 +400,13 @@ def measured(**changes: object) -> dict[str, object]:
 
 def test_speed_stands_beside_quality_and_what_the_papers_printed() -> None:
     scored = {"dataset": "Set5", "scale": 3, "psnr_db": 32.5, "ssim": 0.9, "published_psnr_db": 32.75}
-    scored |= {"precision": "float32", "origin": "trained", "budget": 1.0}
+    scored |= {"precision": "float32", "origin": "trained", "budget": 1.0, "protocol": "matlab-y-v1"}
     known = pd.DataFrame(
         [
             scored
             | {"model": "srcnn-955-authors", "origin": "authors", "published_as": "SRCNN 9-5-5", "psnr_db": 33.0},
             scored | {"model": "srcnn-955", "published_as": "SRCNN 9-5-5"},
+            scored | {"model": "srcnn-955", "published_as": "SRCNN 9-5-5", "protocol": "vdsr-y-v1", "psnr_db": 32.6},
             scored | {"model": "srcnn-915", "published_as": "SRCNN 9-1-5", "budget": 0.5},
         ]
     )
