@@ -117,7 +117,7 @@ def tables(frame: pd.DataFrame) -> str:
 
 
 def readme_table(frame: pd.DataFrame) -> str:
-    """The README's table: Set5, where the protocols agree to 0.001 dB, so that one row a network and scale is enough.
+    """The README's table: Set5, where protocols differ by 0.003 dB at most: one row a network and scale is enough.
 
     It is that of `matlab-y-v1`, or the one there is.
     """
