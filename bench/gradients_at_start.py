@@ -28,7 +28,7 @@ def main(names: tuple[str, ...], table: Path, data: Path, mirror: Path | None) -
         training, folder = run.training, DataFolder(data, mirror)
         prepare_training(folder, run.shape)
         label, batch = training.patches.label, training.batch
-        feed = Feed(folder, run.shape, label=label, batch=batch, device="cpu", memory=run.memory)
+        feed = Feed(folder, run.shape, label=label, batch=batch, device="cpu", memory=run.memory, protocol=run.protocol)
         torch.manual_seed(run.seed)
         network = run.recipe.network().train()
         training.init(network)

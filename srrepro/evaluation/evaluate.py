@@ -67,9 +67,7 @@ class Score:
     protocol: str = MATLAB_Y.name
 
 
-def evaluate(
-    upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, protocol: Protocol = MATLAB_Y
-) -> list[Score]:
+def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, protocol: Protocol) -> list[Score]:
     """Scores of every image under a protocol.
 
     Raises
@@ -86,7 +84,7 @@ def evaluate(
     return scores
 
 
-def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol = MATLAB_Y) -> float:
+def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
         psnr(

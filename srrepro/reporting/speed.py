@@ -199,7 +199,13 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
     """The body of the training loop, one step a call."""
     training = run.training
     feed = Feed(
-        folder, run.shape, label=training.patches.label, batch=training.batch, device=run.device, memory=run.memory
+        folder,
+        run.shape,
+        label=training.patches.label,
+        batch=training.batch,
+        device=run.device,
+        memory=run.memory,
+        protocol=run.protocol,
     )
     batches = feed.count // training.batch
     network = run.recipe.network().train()

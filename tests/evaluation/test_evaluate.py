@@ -1,7 +1,7 @@
 """Measuring sets of the registry and a user's own folders."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from srrepro.data.registry import DataFolder
+from srrepro.data.stores import Example
 from srrepro.errors import InputError
 from srrepro.evaluation import evaluate as evaluation  # its `TestSet` must not look like a class of tests
 from srrepro.evaluation import protocol
 from srrepro.evaluation.evaluate import Score, evaluate, mean_psnr
-from srrepro.evaluation.protocol import judge
+from srrepro.evaluation.protocol import MATLAB_Y, VDSR_Y, judge
 from srrepro.evaluation.upscale import Upscaler, load
 
 PICTURES = {"b.png": skimage.data.camera()[60:121, 200:263], "a.png": skimage.data.chelsea()[50:98, 100:171]}
@@ -68,9 +69,13 @@ def test_a_folder_needs_a_name_and_a_path(text: str) -> None:
         evaluation.TestSet.parse(text)
 
 
+def measured(upscaler: Upscaler, examples: Iterable[Example]) -> list[Score]:
+    return evaluate(upscaler, "mine", examples, protocol=MATLAB_Y)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_users_folder_gives_scores(scale: int, pictures: Path, tmp_path: Path) -> None:
-    scores = evaluate(darker(scale), "mine", own(pictures).examples(DataFolder(tmp_path / "data"), scale))
+    scores = measured(darker(scale), own(pictures).examples(DataFolder(tmp_path / "data"), scale))
     assert [(score.dataset, score.scale, score.image) for score in scores] == [
         ("mine", scale, "a.png"),
         ("mine", scale, "b.png"),
@@ -83,13 +88,13 @@ def test_a_users_folder_gives_scores(scale: int, pictures: Path, tmp_path: Path)
 
 
 def test_bicubic_scores_as_its_own_columns(pictures: Path, tmp_path: Path) -> None:
-    for score in evaluate(load("bicubic", 3), "mine", own(pictures).examples(DataFolder(tmp_path), 3)):
+    for score in measured(load("bicubic", 3), own(pictures).examples(DataFolder(tmp_path), 3)):
         assert (score.psnr_db, score.ssim) == (score.bicubic_psnr_db, score.bicubic_ssim)
 
 
 def test_the_estimate_is_judged_against_the_reference(pictures: Path, tmp_path: Path) -> None:
     examples = list(own(pictures).examples(DataFolder(tmp_path), 2))
-    scores = evaluate(darker(2), "mine", examples)
+    scores = measured(darker(2), examples)
     for (name, planes), score in zip(examples, scores, strict=True):
         ours = judge(planes.interpolated - np.float32(0.02), planes.reference, scale=2)
         bicubic = judge(planes.interpolated, planes.reference, scale=2)
@@ -101,29 +106,29 @@ def test_a_store_and_a_folder_of_the_same_images_score_alike(
 ) -> None:
     data = pretend({"made-up": PICTURES})
     upscaler = darker(3)
-    stored = evaluate(upscaler, "mine", evaluation.TestSet.parse("made-up").examples(data, 3))
-    assert stored == evaluate(upscaler, "mine", own(pictures).examples(data, 3))
+    stored = measured(upscaler, evaluation.TestSet.parse("made-up").examples(data, 3))
+    assert stored == measured(upscaler, own(pictures).examples(data, 3))
     assert len(list(data.stores.glob("*.h5"))) == 1
 
 
 def test_the_quick_look_is_the_mean_of_the_scores(pictures: Path, tmp_path: Path) -> None:
     examples = list(own(pictures).examples(DataFolder(tmp_path), 3))
-    scores = evaluate(darker(3), "mine", examples)
+    scores = measured(darker(3), examples)
     expected = sum(score.psnr_db for score in scores) / len(scores)
-    assert mean_psnr(darker(3), examples) == pytest.approx(expected, abs=1e-12)
+    assert mean_psnr(darker(3), examples, protocol=MATLAB_Y) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("side", "scale"), [(14, 2), (16, 3), (18, 4), (2, 3), (1, 4)])
 def test_an_image_too_small_is_named(side: int, scale: int, pictures: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((40, side), np.uint8)).save(pictures / "c.png")
     with pytest.raises(InputError, match=r"c\.png.*x" + str(scale)):
-        evaluate(load("bicubic", scale), "mine", own(pictures).examples(DataFolder(tmp_path), scale))
+        measured(load("bicubic", scale), own(pictures).examples(DataFolder(tmp_path), scale))
 
 
 @pytest.mark.parametrize(("side", "scale"), [(15, 2), (18, 3), (20, 4)])
 def test_an_image_just_large_enough_is_measured(side: int, scale: int, tmp_path: Path) -> None:
     Image.fromarray(skimage.data.camera()[: side + 1, 200 : 200 + side + 1]).save(tmp_path / "c.png")
-    scores = evaluate(load("bicubic", scale), "mine", own(tmp_path).examples(DataFolder(tmp_path), scale))
+    scores = measured(load("bicubic", scale), own(tmp_path).examples(DataFolder(tmp_path), scale))
     assert math.isfinite(scores[0].ssim)
 
 
@@ -138,4 +143,23 @@ def test_an_empty_folder_and_a_missing_one(tmp_path: Path) -> None:
 def test_a_file_that_is_no_image_is_named(pictures: Path, tmp_path: Path) -> None:
     (pictures / "c.png").write_text("no image", encoding="utf-8")
     with pytest.raises(InputError, match=r"c\.png"):
-        evaluate(load("bicubic", 3), "mine", own(pictures).examples(DataFolder(tmp_path), 3))
+        measured(load("bicubic", 3), own(pictures).examples(DataFolder(tmp_path), 3))
+
+
+def test_the_protocol_decides_what_the_network_and_bicubic_see(tmp_path: Path) -> None:
+    """Levels outside studio range are cut before anything else sees them; what lies inside is the same."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    levels = np.linspace(0, 255, 40 * 40).reshape(40, 40).astype(np.uint8)
+    Image.fromarray(levels).save(pictures / "grey.png")
+    folder = DataFolder(tmp_path / "data")
+    (usual,), (clamped,) = (
+        evaluate(load("bicubic", 2), "mine", own(pictures).examples(folder, 2), protocol=protocol)
+        for protocol in (MATLAB_Y, VDSR_Y)
+    )
+    assert (usual.protocol, clamped.protocol) == ("matlab-y-v1", "vdsr-y-v1")
+    assert usual.psnr_db - clamped.psnr_db > 10
+    assert clamped.psnr_db == clamped.bicubic_psnr_db
+    ((_, planes),) = own(pictures).examples(folder, 2)
+    seen = np.clip(planes.interpolated, np.float32(16 / 255), np.float32(235 / 255))
+    assert clamped.psnr_db == judge(seen, planes.reference, scale=2).psnr_db

@@ -128,7 +128,7 @@ def test_shipped_weights_measure_as_in_scores_csv(file: Path, examples: Examples
     assert list(rows["scale"]) == list(training.scales or (scale,))
     for row in rows.to_dict("records"):
         (example,) = (example for example in examples("Set5", row["scale"]) if example.name == row["image"])
-        measured = mean_psnr(load(name, row["scale"]), [example])
+        measured = mean_psnr(load(name, row["scale"]), [example], protocol=PROTOCOLS[row["protocol"]])
         assert measured == pytest.approx(row["psnr_db"], abs=0.001)
 
 

@@ -14,7 +14,7 @@ from srrepro.data import stores
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, prepare_training, read_training
 from srrepro.errors import InputError
-from srrepro.evaluation.protocol import Protocol
+from srrepro.evaluation.protocol import MATLAB_Y, Protocol
 from srrepro.training import feed as feeding
 from srrepro.training.feed import Course, Feed, ahead
 
@@ -32,7 +32,7 @@ def folder(pretend: Callable[..., DataFolder], monkeypatch: pytest.MonkeyPatch) 
 
 
 def feed_of(folder: DataFolder, memory: int) -> Feed:
-    return Feed(folder, SHAPE, label=LABEL, batch=BATCH, device="cpu", memory=memory)
+    return Feed(folder, SHAPE, label=LABEL, batch=BATCH, device="cpu", memory=memory, protocol=MATLAB_Y)
 
 
 def order_of(count: int, seed: int) -> torch.Tensor:

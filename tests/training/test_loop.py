@@ -251,7 +251,7 @@ def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch
     assert state.log[-1]["loss"] < state.log[0]["loss"]
 
     examples = list(evaluation.TestSet("tiny-test").examples(folder, 3))
-    measured = evaluation.mean_psnr(Upscaler(run.subject, network, 3), examples)
+    measured = evaluation.mean_psnr(Upscaler(run.subject, network, 3), examples, protocol=run.protocol)
     assert state.log[-1]["tiny-test_psnr_db"] == measured
 
 
@@ -265,7 +265,7 @@ def test_one_network_for_several_scales(folder: DataFolder, workplace: Callable[
     assert list(state.log[-1]) == ["backprops", "step", "lr", "loss", *columns, "seconds", "samples_per_s"]
     for scale in (2, 3):
         examples = list(evaluation.TestSet("tiny-test").examples(folder, scale))
-        measured = evaluation.mean_psnr(Upscaler(run.subject, network, scale), examples)
+        measured = evaluation.mean_psnr(Upscaler(run.subject, network, scale), examples, protocol=run.protocol)
         assert state.log[-1][f"tiny-test_x{scale}_psnr_db"] == measured
     assert state.log[-1]["loss"] < state.log[0]["loss"]
 
