@@ -1,10 +1,13 @@
 """How the clipping bound of VDSR was chosen: short runs of `vdsr-t91` at its first learning rate, judged on val20.
 
     python bench/choose_theta.py --data datasets results/choices
+    python bench/choose_theta.py --data datasets --recipe vdsr-t91-code-mirrored results/choices
 
-Writes `vdsr-theta.csv`, one row a variant: what val20 reads at the end, the mean share of changed gradient elements and
-the norm of the last gradients before clipping; and `vdsr-theta-gradients.csv`, the same for each layer's weights during
-the run. Rows are written as they come; variants that the first file holds are skipped. Docs: docs/vdsr-clipping.md.
+The second looks whether the authors' own bound is the best of its neighbours at depth 20; its files are called after the
+recipe. Writes `vdsr-theta.csv`, one row a variant: what val20 reads at the end, the mean share of changed gradient
+elements and the norm of the last gradients before clipping; and `vdsr-theta-gradients.csv`, the same for each layer's
+weights during the run. Rows are written as they come; variants that the first file holds are skipped.
+Docs: docs/vdsr-clipping.md.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +22,7 @@ from torch import Tensor
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
+from srrepro.kernels.convolution import fastest_mode
 from srrepro.models.recipe import Constant, EuclideanLoss, MeanSquaredError
 from srrepro.models.vdsr import ClipByNorm, ClipByRate
 from srrepro.reporting.provenance import machine
@@ -49,13 +53,23 @@ class Noting:
             self.rows.append(row | {"norm": before[layer].norm().item(), "clipped_share": changed.item()})
 
 
-def measured(clip: ClipByRate | ClipByNorm, loss: Any, folder: DataFolder) -> tuple[dict[str, Any], pd.DataFrame]:
-    recipe, noting = models.recipe("vdsr-t91"), Noting(clip, [])
+def measured(
+    name: str, clip: ClipByRate | ClipByNorm, loss: Any, folder: DataFolder
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    recipe, noting = models.recipe(name), Noting(clip, [])
     assert recipe.training is not None
-    backprops = ITERATIONS * recipe.training.batch
-    training = replace(recipe.training, schedule=Constant(0.1), loss=loss, clip=noting, logged=(), backprops=backprops)
-    run = Run(recipe=replace(recipe, training=training), log_points=1)
-    row: dict[str, Any] = {"backprops": run.backprops}
+    training = replace(
+        recipe.training,
+        schedule=Constant(0.1),
+        loss=loss,
+        clip=noting,
+        logged=(),
+        validation="val20",
+        backprops=ITERATIONS * recipe.training.batch,
+        epochs=None,
+    )
+    run = Run(recipe=replace(recipe, training=training), log_points=1, mode=fastest_mode("cpu"))
+    row: dict[str, Any] = {"backprops": training.backprops, "mode": run.mode}
     with TemporaryDirectory() as workplace:
         try:
             _, state = train(run, folder, Path(workplace))
@@ -68,19 +82,26 @@ def measured(clip: ClipByRate | ClipByNorm, loss: Any, folder: DataFolder) -> tu
 
 @click.command()
 @click.argument("place", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--recipe", "name", default="vdsr-t91", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), envvar="SRREPRO_DATA", default=Path("datasets"))
 @click.option("--mirror", type=click.Path(path_type=Path), envvar="SRREPRO_MIRROR")
-def main(place: Path, data: Path, mirror: Path | None) -> None:
-    table, layers = place / "vdsr-theta.csv", place / "vdsr-theta-gradients.csv"
+def main(place: Path, name: str, data: Path, mirror: Path | None) -> None:
+    training = models.recipe(name).training
+    assert training is not None
+    usual = name == "vdsr-t91"
+    stem = "vdsr-theta" if usual else f"{name}-theta"
+    losses: dict[str, Any] = LOSSES if usual else {"the recipe's": training.loss}
+    clips = CLIPS if usual else CLIPS[:4]
+    table, layers = place / f"{stem}.csv", place / f"{stem}-gradients.csv"
     place.mkdir(parents=True, exist_ok=True)
     rows: list[Any] = pd.read_csv(table).to_dict("records") if table.exists() else []
     noted = [pd.read_csv(layers)] if layers.exists() else []
     done = {(row["clipping"], row["theta"], row["loss_kind"]) for row in rows}
-    for clip, kind in [(clip, kind) for clip in CLIPS for kind in LOSSES]:
+    for clip, kind in [(clip, kind) for clip in clips for kind in losses]:
         if (type(clip).__name__, clip.theta, kind) in done:
             continue
         variant: dict[str, Any] = {"clipping": type(clip).__name__, "theta": clip.theta, "loss_kind": kind}
-        row, gradients = measured(clip, LOSSES[kind], DataFolder(data, mirror))
+        row, gradients = measured(name, clip, losses[kind], DataFolder(data, mirror))
         shares = {"clipped_share": gradients["clipped_share"].mean(), "last_norm": _total(gradients)}
         rows.append(variant | row | shares | {"threads": torch.get_num_threads(), "machine": machine("cpu")})
         noted.append(pd.DataFrame(gradients[gradients["call"] % EVERY == 0]).assign(**variant))
