@@ -212,7 +212,7 @@ def test_evaluate_prints_a_table(demo: Path) -> None:
     text = succeeded("evaluate", "bicubic", "--scale", 2, "--set", "demo-test", "--data", demo)
     head, _, row = text.splitlines()
     assert "PSNR, dB" in head
-    assert re.match(r"bicubic +×2 +demo-test +\d\d\.\d{3} +0\.\d{4} ", row)
+    assert re.match(r"bicubic +×2 +demo-test +matlab-y-v1 +\d\d\.\d{3} +0\.\d{4} ", row)
 
 
 def test_evaluate_takes_a_folder_of_ones_own(demo: Path, tmp_path: Path) -> None:
