@@ -562,6 +562,27 @@ def test_a_run_is_carried_to_another_clone(
     assert unbroken.about["weights_sha256"] == run.about["weights_sha256"]
 
 
+def test_the_curve_of_a_carried_run_is_reported(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("train", TINY, "--scale", 3, *places)
+    table = results_of(places) / "unfinished.csv"
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, STEPS - 1, 60)
+        succeeded(*words, "--for", "1m", "--carry")
+    (results_of(places) / "runs").mkdir()
+    succeeded("report", "--results", results_of(places))
+    rows = pd.read_csv(table)
+    assert set(rows["run"]) == {path.stem for path in (results_of(places) / "unfinished").iterdir()}
+    assert rows["backprops"].iloc[-1] == 8 * (STEPS - 1)
+    assert rows["machines"].notna().sum() == 1
+    measured = [name for name in rows if name.endswith("psnr_db")]
+    assert measured
+    assert len(rows) == STEPS - 1  # so short a run is measured at every step
+    assert rows[measured].notna().all(axis=None)
+    succeeded(*words)
+    succeeded("report", "--results", results_of(places))
+    assert len(pd.read_csv(table)) == 0
+
+
 def test_what_ended_elsewhere_is_no_longer_carried(
     places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -75,7 +75,12 @@ class Upscaler:
         return getattr(self.network, "radius", None) or 0
 
     def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
-        """The estimate for an interpolated luminance, both of about 0 to 1; neither clipped nor rounded."""
+        """The estimate for an interpolated luminance, both of about 0 to 1; neither clipped nor rounded.
+
+        Raises
+        ------
+        InputError : the network's output is not of the size of its input.
+        """
         return self._estimate(interpolated)
 
     @torch.inference_mode()
@@ -95,7 +100,14 @@ class Upscaler:
                 torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
                 torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"),
             ):
-                estimate[inside] = self.network(tile)[0, 0][kept].float().cpu()
+                output = self.network(tile)
+            if output.shape != tile.shape:
+                msg = (
+                    f"{self.subject.name} was given {tuple(tile.shape)}, an interpolated luminance, but gave "
+                    f"{tuple(output.shape)}. It takes something else, or is not padded; nothing is measured of it."
+                )
+                raise InputError(msg)
+            estimate[inside] = output[0, 0][kept].float().cpu()
         return estimate.numpy()
 
     def _convolutions(self) -> AbstractContextManager[Any]:

@@ -1,4 +1,7 @@
-"""From run folders to `quality.csv`, `training.csv`, `tables.md` and the README's table, which are all generated."""
+"""From run folders to `quality.csv`, `training.csv`, `tables.md` and the README's table, which are all generated.
+
+So is `unfinished.csv`, from the files of runs that are carried.
+"""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,6 +20,7 @@ from srrepro.evaluation.weights import Subject
 from srrepro.reporting.evidence import Evidence, distinct, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached
+from srrepro.reporting.unfinished import unfinished
 from srrepro.reporting.verdict import bounds, verdict
 
 DEMO = "demo scenes: comparable with no paper"
@@ -149,6 +153,9 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
         results / "training.csv": reached(runs).to_csv(index=False, lineterminator="\n"),
         results / "tables.md": tables(frame),
     }
+    if (results / "unfinished").is_dir() or (results / "unfinished.csv").exists():
+        carried = unfinished(results / "unfinished")
+        files[results / "unfinished.csv"] = carried.to_csv(index=False, lineterminator="\n")
     if readme is not None and readme.is_file():
         before, found, rest = readme.read_text(encoding="utf-8").partition(README_MARKS[0])
         _, ended, after = rest.partition(README_MARKS[1])

@@ -61,7 +61,8 @@ class Run:
 
     Raises
     ------
-    InputError : a scale is lacking, or given to a recipe that has its own; device, precision and mode do not fit.
+    InputError : a scale is lacking, or given to a recipe that has its own; device, precision and mode do not fit; the
+        recipe takes the small image, which is not measured yet.
     """
 
     recipe: Recipe
@@ -82,6 +83,12 @@ class Run:
         if own is not None and self.scale is not None:
             served = ", ".join(f"x{scale}" for scale in own)
             msg = f"{asked} for x{self.scale}, but one network of it serves {served}: leave out --scale."
+            raise InputError(msg)
+        if self.training.patches.takes != "interpolated":
+            msg = (
+                f"{asked}, but takes the {self.training.patches.takes} image, and what is measured is fed the "
+                "interpolated one. Networks that enlarge inside cannot be trained yet."
+            )
             raise InputError(msg)
         if self.precision not in precisions(self.device):
             msg = f"{asked} in {self.precision}, but {self.device} has {', '.join(precisions(self.device))}."

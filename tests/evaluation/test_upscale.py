@@ -363,3 +363,11 @@ def test_a_gpu_gives_what_a_processor_gives(precision: str, error: float, cuda: 
     expected = Upscaler(SUBJECT, network, 3).luminance(image)
     found = Upscaler(SUBJECT, network.to(cuda), 3, cuda, precision=precision).luminance(image)
     np.testing.assert_allclose(found, expected, atol=error * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.ConvTranspose2d(1, 1, 3, stride=3), nn.Conv2d(1, 1, 3)], ids=["larger", "smaller"]
+)
+def test_an_output_of_another_size_is_an_error_and_never_a_crop(layer: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"was given \(1, 1, 20, 30\), an interpolated luminance, but gave"):
+        Upscaler(SUBJECT, layer, 3).luminance(np.zeros((20, 30), np.float32))

@@ -277,6 +277,13 @@ def test_a_scale_is_given_where_one_is_needed_and_only_there() -> None:
         Run(recipe=VDSR_RECIPE, scale=3)
 
 
+def test_a_recipe_that_takes_the_small_image_is_refused() -> None:
+    """Its measurement would feed the interpolated image, and read 10 dB too little without an error."""
+    enlarging = with_training(SGD_RECIPE, patches=Patches(patch=15, stride=15, label=15, takes="low"))
+    with pytest.raises(InputError, match="takes the low image"):
+        Run(recipe=enlarging, scale=3)
+
+
 def test_streamed_patches_change_nothing(
     folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
