@@ -100,9 +100,11 @@ def measured(
 ) -> dict[str, Any]:
     mode = fastest_mode("cpu", precision)
     assert recipe.training is not None
+    assert recipe.training.backprops is not None, "recipes of a length in epochs are not compared here"
     budget = backprops / recipe.training.backprops
     run = Run(recipe=recipe, scale=scale, budget=budget, precision=precision, mode=mode, log_points=1)
-    row: dict[str, Any] = {"backprops": run.backprops, "precision": precision}
+    row: dict[str, Any] = {"backprops": run.course(recipe.training.batch).steps * recipe.training.batch}
+    row["precision"] = precision
     try:
         with TemporaryDirectory() as workplace:
             _, state = train(run, folder, Path(workplace))

@@ -39,6 +39,9 @@ class BeginningOf:
 def beginning(recipe: Recipe, iterations: int, watched: str) -> Recipe:
     training = recipe.training
     assert training is not None
+    if training.backprops is None:
+        msg = f"The first iterations of {recipe.name} were asked for, but its length is in epochs; name another recipe."
+        raise click.UsageError(msg)
     backprops = iterations * training.batch
     schedule: Any = BeginningOf(training.schedule, backprops / training.backprops)
     return replace(

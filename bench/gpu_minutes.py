@@ -28,6 +28,7 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
+from srrepro.errors import InputError
 from srrepro.kernels.convolution import fastest_mode
 from srrepro.reporting.provenance import provenance
 from srrepro.training.deadline import Deadline
@@ -154,7 +155,7 @@ def trained(time: Minutes, share: float, run: Run, folder: DataFolder, results: 
         )
     except OutOfTime as stopped:
         time.note(str(stopped))
-    except (Diverged, RuntimeError) as error:  # the parts after it are worth having all the same
+    except (Diverged, InputError, RuntimeError) as error:  # the parts after it are worth having all the same
         time.note(f"{name} failed: {error}")
     else:
         time.note(f"{name}: ended, {state.log[-1]}")

@@ -3,8 +3,9 @@
     python bench/vdsr_forensics.py --data datasets results/choices
 
 The authors' curves are `vdsr-authors-curves.csv`, read off the vector figures of their draft (kjw0612/rcn at 9bcb27c,
-paper/figs/residual_exp0.pdf, residual_exp1.pdf, residual_exp2.pdf). `READINGS` were named before anything ran, and all
-are reported in `vdsr-forensics.csv`, one row an epoch. This identifies what the authors did; it is no tuning.
+paper/figs/residual_exp0.pdf, residual_exp1.pdf, residual_exp2.pdf). `READINGS` were named before anything ran; what has
+run is in `vdsr-forensics.csv`, one row an epoch, and docs/vdsr.md names what has not. This identifies what the authors
+did; it is no tuning.
 
 1. Every reading, seed 0, initial rate 0.1, to epoch 21: the first epoch after the first change of rate.
 2. Readings within 0.15 dB (root mean square over the printed epochs so far), or else the two nearest: the initial rates
@@ -44,6 +45,7 @@ from srrepro.models.recipe import (
     Steps,
     Training,
     TurnAndFlip,
+    digest,
 )
 from srrepro.models.vdsr import AT_DEPTH_10, ON_T91, ClipByRate
 from srrepro.reporting.provenance import machine
@@ -132,7 +134,7 @@ class Place:
     mode: Mode
 
     def workplace(self, job: Job) -> Path:
-        name = "_".join(str(part) for part in job.curve)
+        name = "_".join(str(part) for part in (*job.curve, self.precision, digest(READINGS[job.reading])))
         return self.running / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 

@@ -333,6 +333,10 @@ def evaluate(
     """Measure shipped weights, a weight file (.safetensors, the authors' .mat) or released weights on test sets."""
     folder = DataFolder(data, mirror)
     upscaler = load(subject, scale, device=device, folder=folder, memory=memory, mode=mode)
+    recipe = models.recipes().get(upscaler.subject.name)
+    made_for = recipe.training.protocol if recipe and recipe.training else None
+    if made_for is not None and upscaler.subject.origin == "trained" and made_for != protocol_name:
+        say(f"{upscaler.subject.name} was trained on the images of {made_for}: --protocol {made_for} has its numbers")
     rows = []
     for test_set in [TestSet.parse(name) for name in names]:
         examples = test_set.examples(folder, scale)

@@ -26,7 +26,7 @@ from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
 from srrepro.progress import in_words, say
 from srrepro.reporting import evidence
-from srrepro.reporting.provenance import provenance
+from srrepro.reporting.provenance import machine, provenance
 from srrepro.training import carry
 from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Precision, fastest_precision, precisions
@@ -436,7 +436,7 @@ def leave_evidence(
     """
     name = run.name(shop.folder)
     kept, workplace = shop.runs / name, shop.running / name
-    mode = run.mode if run.device == shop.device else shop.mode_in("float32")
+    mode = run.mode if run.device == shop.device and shop.mode is None else shop.mode_in("float32")
     scores = []
     for scale in run.scales:
         upscaler = Upscaler(run.subject, network, scale, shop.device, shop.memory, mode)
@@ -447,6 +447,7 @@ def leave_evidence(
     workplace.mkdir(parents=True, exist_ok=True)
     weights.save(network, workplace / evidence.WEIGHTS, run.subject)
     about = _about(run, shop, state) | {"weights_sha256": sha256_of(workplace / evidence.WEIGHTS)} | made_with
+    about["measured_on"] = {"device": shop.device, "mode": mode, "machine": machine(shop.device)}
     return evidence.write(
         shop.runs,
         name,

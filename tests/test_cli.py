@@ -36,7 +36,7 @@ from srrepro.reporting import provenance, speed
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.suites import SUITES, Measure, Train
-from srrepro.training import deadline
+from srrepro.training import checkpoint, deadline
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.engine import Engine, fastest_precision
 from srrepro.training.loop import Run, Stopped
@@ -923,8 +923,8 @@ def trained_elsewhere(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatc
         else:
             let_time_pass(patched, after, 60)
             succeeded(*words, "--for", "1m", *places)
-    (checkpoint,) = (results_of(places) / ".running").rglob(CHECKPOINT)
-    return checkpoint
+    (file,) = (results_of(places) / ".running").rglob(CHECKPOINT)
+    return file
 
 
 def test_an_ended_run_is_measured_where_it_is_taken_in(
@@ -975,3 +975,32 @@ def test_what_cannot_be_taken_in_is_one_message(
     monkeypatch.setattr(models, "recipe", lambda name: other if name == TINY else changed)
     assert "Use the version that made it" in refused("import", file, *there)
     assert not (tmp_path / "here" / "unfinished").exists()
+
+
+DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no run": lambda values: values.pop("run"),
+    "nothing about it": lambda values: values["about"].clear(),
+    "nothing to train": lambda values: values["about"].update(recipe="bicubic"),
+    "another state": lambda values: values["state"].update(another=1),
+    "no network": lambda values: values.pop("network"),
+    "another network": lambda values: values["network"].popitem(),
+    "no machine": lambda values: values["state"]["stretches"][0]["made_with"].pop("device"),
+    "no versions": lambda values: values["state"]["stretches"][0]["made_with"].pop("versions"),
+}
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "unfinished"])
+def test_a_checkpoint_that_lacks_something_leaves_nothing_behind(
+    ended: bool, places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = trained_elsewhere(places, monkeypatch, after=None if ended else 7)
+    there = (*places[:4], "--results", tmp_path / "here")
+    damages = DAMAGE | ({"no log": lambda values: values["state"]["log"].clear()} if ended else {})
+    for what, damage in damages.items():
+        values = checkpoint.load(file)
+        assert values is not None
+        damage(values)
+        checkpoint.save(tmp_path / "damaged.safetensors", values)
+        message = refused("import", tmp_path / "damaged.safetensors", *there)
+        assert "damaged.safetensors, but that is damaged" in message, what
+        assert not [path for path in (tmp_path / "here").rglob("*") if path.is_file() and path.name != "lock"], what

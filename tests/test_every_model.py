@@ -58,7 +58,7 @@ def first_batch(training: Training, count: int = 16) -> tuple[Tensor, Tensor]:
     labels = high[:, border : border + shape.label, border : border + shape.label]
     order = training.order(len(inputs), seed=0, epoch=0)[:count]
     chosen = torch.from_numpy(inputs.copy())[order, None], torch.from_numpy(labels.copy())[order, None]
-    planes_in, labels_out = training.augmentation(*chosen, seed=0, step=0)
+    planes_in, labels_out = training.augmentation(*chosen, seed=0, step=0, which=order // len(inputs))
     return planes_in, labels_out.float() / 255
 
 

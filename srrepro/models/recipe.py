@@ -219,7 +219,7 @@ class ClearMomentum:
 
     def __call__(self, optimiser: torch.optim.Optimizer) -> None:
         for state in optimiser.state.values():
-            state["momentum_buffer"].zero_()
+            state["momentum_buffer"].zero_()  # SGD's own name for it: `Training` lets no other optimiser in
 
 
 @dataclass(frozen=True)
@@ -298,8 +298,10 @@ class EveryImage:
         step: int,
         which: Int64[Tensor, " n"] | None = None,
     ) -> tuple[Float[Tensor, "n 1 h h"], Shaped[Tensor, "n 1 p p"]]:
-        numbers = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device) if which is None else which
-        return self._shown(inputs, numbers), self._shown(labels, numbers)
+        if which is None:
+            msg = "which image of every patch is to be shown? Without that, no patch would ever be turned."
+            raise ValueError(msg)
+        return self._shown(inputs, which), self._shown(labels, which)
 
     def _shown(self, planes: Tensor, which: Tensor) -> Tensor:
         """Each plane's pixels, gathered in the order of its image: nothing depends on a value, so a GPU never waits."""
@@ -358,6 +360,9 @@ class Training:
     def __post_init__(self) -> None:
         if (self.backprops is None) == (self.epochs is None):
             msg = f"a run has a length in backprops ({self.backprops}) or in epochs ({self.epochs}), one of the two"
+            raise ValueError(msg)
+        if isinstance(self.at_new_rate, ClearMomentum) and not isinstance(self.optimiser, SGD):
+            msg = f"only SGD's momentum can be cleared, not that of {self.optimiser}"
             raise ValueError(msg)
 
 

@@ -1,8 +1,8 @@
 """Jiwon Kim, Jung Kwon Lee, Kyoung Mu Lee: "Accurate Image Super-Resolution Using Very Deep Convolutional Networks",
 CVPR 2016, arXiv 1511.04587.
 
-Differs from the paper in nothing known; what it leaves open (the clipping bound, the length of the run on 291 images)
-is marked `# ours:`. Results: results/tables.md. (Over 400 lines: thirteen recipes, each number with its source.)
+The paper's text and its authors' code differ, and a recipe says which it follows: docs/vdsr.md. What both leave open is
+marked `# ours:`. Results: results/tables.md. (Over 400 lines: thirteen recipes, each number with its source.)
 """
 
 from dataclasses import dataclass, replace
@@ -184,7 +184,7 @@ VDSR_T91 = Recipe(
 )
 
 # The first author's own code, github.com/kjw0612/rcn at d12694b (rcn.m, rcn_train.m) with his MatConvNet,
-# kjw0612/snudeep at d55351a (vl_simplenn.m). It differs from the text in six decisions: docs/vdsr.md.
+# kjw0612/snudeep at d55351a (vl_simplenn.m). It differs from the text in five decisions: docs/vdsr.md.
 BY_CODE = Training(
     set="T91",  # code: rcn.m, data/91
     validation=None,  # ours: nothing is chosen on it; the authors' code watches Set5 alone
@@ -230,8 +230,9 @@ VDSR_T91_CODE = replace(
     training=BY_CODE,
 )
 
-# What the authors' own curves at depth 10 say: an epoch shows every patch and its mirror images. The loop over these
-# four stands in their code, set to one. It reads their training on T91 without "+", and is held against that.
+# What the authors' own curves at depth 10 say: an epoch shows every patch and its mirror images. A loop over these four
+# stands in their code, set to one; it mirrors the images before they are cut, here the patches are mirrored. It reads
+# their training on T91 without "+", and is held against that.
 VDSR_T91_CODE_MIRRORED = replace(
     VDSR_T91_CODE,
     name="vdsr-t91-code-mirrored",
@@ -267,6 +268,7 @@ VDSR_291 = replace(
         set="291",  # paper: Datasets for Training and Testing
         augmentation=TurnAndFlip(),  # ours: the paper says "rotation or flip"; here a new one for every batch
     ),
+    of_the_paper=False,  # ours: how often a patch is turned is not known
 )
 
 VDSR_T91_SINGLE = replace(

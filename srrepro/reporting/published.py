@@ -19,7 +19,7 @@ class Published:
     """One printed value. `conf`: V re-measured with the authors' weights, 1/2/3+ independent sources, M recalled.
 
     `setting` is what the paper says of the training beyond the set. `protocols` are the measurements under which the
-    digits come out: of a value that comes out under none, or cannot be tried, the protocol of its paper.
+    digits come out; of a value that cannot be tried, that of its paper, and on Set5, where they hardly differ, both.
     """
 
     model: str

@@ -208,6 +208,7 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
         protocol=run.protocol,
     )
     batches = feed.count // training.batch
+    first = torch.zeros(training.batch, dtype=torch.int64, device=run.device)  # every image takes as long
     network = run.recipe.network().train()
     training.init(network)
     engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
@@ -217,7 +218,7 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
     def step() -> None:
         number = next(steps)
         with engine:
-            inputs, labels = training.augmentation(*feed.take(number % batches), seed=0, step=number)
+            inputs, labels = training.augmentation(*feed.take(number % batches), seed=0, step=number, which=first)
             engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
 
     return step

@@ -16,6 +16,7 @@ from srrepro import models
 from srrepro.data.registry import sets
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.protocol import MATLAB_Y
 from srrepro.evaluation.weights import Subject
 from srrepro.reporting.evidence import Evidence, distinct, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
@@ -221,7 +222,7 @@ def _best_known(recipe: str, quality: pd.DataFrame) -> Row:
     whole = [
         row
         for row in rows
-        if (row["dataset"], row["scale"]) == PRINTED_OF
+        if (row["dataset"], row["scale"], row["protocol"]) == (*PRINTED_OF, MATLAB_Y.name)
         and row["published_as"] == models.recipe(recipe).model
         and pd.notna(row["psnr_db"])
         and (row["origin"] != "trained" or ((row["budget"] or 0) >= 1 and row["precision"] == "float32"))

@@ -218,6 +218,9 @@ def train(
         protocol=run.protocol,
     )
     course = run.course(feed.count)
+    if course.batches == 0:
+        msg = f"Batches of {course.batch} patches were to be taken from {training.set}, but it shows {course.size}."
+        raise InputError(msg)
     steps, backprops = course.steps, course.seen(course.steps)
     torch.manual_seed(run.seed)
     network = run.recipe.network()

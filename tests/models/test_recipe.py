@@ -177,13 +177,14 @@ def test_augmentation_treats_inputs_and_labels_alike(augmentation: Any) -> None:
 def test_augmentation_depends_on_seed_and_step_alone(augmentation: Any) -> None:
     inputs = torch.rand(2, 1, 5, 5)
     torch.manual_seed(1)
-    first = [augmentation(inputs, inputs, seed=0, step=step)[0] for step in STEPS]
+    which = torch.tensor([1, 2])
+    first = [augmentation(inputs, inputs, seed=0, step=step, which=which)[0] for step in STEPS]
     torch.manual_seed(2)
-    again = [augmentation(inputs, inputs, seed=0, step=step)[0] for step in reversed(STEPS)]
+    again = [augmentation(inputs, inputs, seed=0, step=step, which=which)[0] for step in reversed(STEPS)]
     assert all(torch.equal(one, other) for one, other in zip(first, reversed(again), strict=True))
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    augmentation(inputs, inputs, seed=0, step=0)
+    augmentation(inputs, inputs, seed=0, step=0, which=which)
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -203,7 +204,8 @@ def test_every_image_is_shown_and_the_first_four_are_mirror_images() -> None:
     assert len({tuple(image.flatten().tolist()) for image in eight}) == 8
     mirrored = [plane, plane.flip(-1), plane.flip(-1, -2), plane.flip(-2)]
     assert all(torch.equal(image, expected) for image, expected in zip(eight[:4], mirrored, strict=True))
-    assert torch.equal(EveryImage(4)(plane, plane, seed=0, step=0)[1], plane)
+    with pytest.raises(ValueError, match="which image"):
+        EveryImage(4)(plane, plane, seed=0, step=0)
 
 
 def test_what_is_held_out_is_never_shown_and_all_else_once_an_epoch() -> None:
@@ -238,6 +240,8 @@ def test_a_run_has_one_length() -> None:
     for lengths in ({"backprops": 64}, {"epochs": None}):
         with pytest.raises(ValueError, match="a length in backprops .* or in epochs"):
             replace(training, **lengths)
+    with pytest.raises(ValueError, match="only SGD's momentum can be cleared"):
+        replace(training, optimiser=Muon(momentum=0.9, memory=0.9))
 
 
 def test_described_names_kinds_and_keeps_values() -> None:
