@@ -75,8 +75,7 @@ def main(out: Path, minutes: float, device: str, results: Path, data: Path, mirr
     time, folder = Minutes(60 * minutes, out), DataFolder(data, mirror)
     places = ["--data", str(data), *(["--mirror", str(mirror)] if mirror else [])]
     vdsr, srcnn = vdsr_run(device, folder, results), run_of("srcnn-915", device, "float32", scale=3)
-    for run in filter(None, (vdsr, srcnn)):
-        prepare_training(folder, run.shape)
+    prepare_training(folder, srcnn.shape)
     time.note("stores")
 
     tests(time, 0.1 * time.seconds, device)

@@ -12,7 +12,6 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
-from srrepro.training.feed import Feed
 from srrepro.training.loop import Run
 
 
@@ -27,8 +26,7 @@ def main(names: tuple[str, ...], table: Path, data: Path, mirror: Path | None) -
         run = Run(recipe=models.recipe(name))
         training, folder = run.training, DataFolder(data, mirror)
         prepare_training(folder, run.shape)
-        label, batch = training.patches.label, training.batch
-        feed = Feed(folder, run.shape, label=label, batch=batch, device="cpu", memory=run.memory, protocol=run.protocol)
+        feed = run.feed(folder)
         torch.manual_seed(run.seed)
         network = run.recipe.network().train()
         training.init(network)

@@ -31,6 +31,7 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from first_iterations import BeginningOf
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
@@ -83,19 +84,10 @@ READINGS: dict[str, Training] = {
     "text, four images": replace(TEXT, augmentation=EveryImage(4)),
     "code, He's last layer, four images": replace(CODE, init=HeInit(), augmentation=EveryImage(4)),
 }
+CURVE = ["reading", "network", "initial_lr", "seed"]
+"""The columns that name a curve."""
 NETWORKS = {"residual": "vdsr-10-residual", "plain": "vdsr-10-plain"}
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """The first `share` (0 to 1) of a schedule."""
-
-    schedule: Steps
-    share: float
-
-    def __call__(self, fraction: float) -> float:
-        return self.schedule(fraction * self.share)
 
 
 @dataclass(frozen=True)
@@ -119,7 +111,7 @@ class Job:
         if self.network == "plain" and isinstance(init, HeInit) and init.last is not None:
             init = replace(init, last_bias=0.5)  # code: rcn.m
         steps = Steps(lr=self.initial_lr, factor=0.1, after=(0.25, 0.5, 0.75))
-        schedule: Any = steps if self.to == EPOCHS else Beginning(steps, self.to / EPOCHS)
+        schedule: Any = steps if self.to == EPOCHS else BeginningOf(steps, self.to / EPOCHS)
         return replace(training, init=init, schedule=schedule, epochs=self.to, log_points=self.to)
 
 
@@ -144,7 +136,7 @@ def carried_out(job: Job, place: Place) -> list[Row]:
     run = Run(recipe=recipe, seed=job.seed, device=place.device, precision=place.precision, mode=place.mode)
     workplace = place.workplace(job)
     workplace.mkdir(parents=True, exist_ok=True)
-    about = dict(zip(("reading", "network", "initial_lr", "seed"), job.curve, strict=True))
+    about = dict(zip(CURVE, job.curve, strict=True))
     where = {"precision": place.precision, "mode": place.mode, "machine": machine(place.device)}
     _hand_on(workplace / carry.CHECKPOINT, run.name(place.folder))
     try:
@@ -271,16 +263,18 @@ def _has(table: Path, job: Job) -> bool:
     if not table.exists():
         return False
     rows = pd.read_csv(table)
-    same = (rows[["reading", "network", "initial_lr", "seed"]] == job.curve).all(axis=1)
-    return bool((rows[same]["epoch"] >= job.to).any())
+    return bool((rows[_of_the_curve(rows, job)]["epoch"] >= job.to).any())
+
+
+def _of_the_curve(rows: pd.DataFrame, job: Job) -> "pd.Series[bool]":
+    return (rows[CURVE] == job.curve).all(axis=1)
 
 
 def _add(table: Path, job: Job, curve: list[Row]) -> None:
     new = pd.DataFrame(curve)
     if table.exists():
         rows = pd.read_csv(table)
-        same = (rows[["reading", "network", "initial_lr", "seed"]] == job.curve).all(axis=1)
-        new = pd.concat([rows[~same], new])
+        new = pd.concat([rows[~_of_the_curve(rows, job)], new])
     table.parent.mkdir(parents=True, exist_ok=True)
     part = table.with_suffix(".part")
     new.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")

@@ -4,18 +4,30 @@ A machine that is lent for minutes may have no test sets, and no time to measure
 """
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from torch import nn
 
 from srrepro import models
 from srrepro.data.stores import count_training, prepare_training
 from srrepro.errors import InputError
-from srrepro.suites import Workshop, leave_evidence, test_sets
+from srrepro.suites import Workshop, alone, leave_evidence, test_sets
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Copy
 from srrepro.training.loop import Run, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """A checkpoint that is whole, and the run that it belongs to; `ended` if nothing is left to train."""
+
+    copy: Copy
+    run: Run
+    name: str
+    network: nn.Module
+    state: State
+    ended: bool
 
 
 def take(path: Path, shop: Workshop) -> str:
@@ -26,55 +38,42 @@ def take(path: Path, shop: Workshop) -> str:
     InputError : the file is no checkpoint, is of another recipe, store or version than those here, or was trained
         apart from what is here; the same run is under way in another process.
     """
-    copy, run, network, state = read(path, shop)
-    name = run.name(shop.folder)
-    kept, carried, workplace = shop.runs / name, shop.carried(name), shop.running / name
+    come = read(path, shop)
+    copy, kept, carried = come.copy, shop.runs / come.name, shop.carried(come.name)
     if kept.exists():
         return f"{kept} is there already"
-    workplace.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(workplace / "lock", timeout=0):
-            here = carry.newest(workplace, carried, name)
-            if here is not None and not copy.continues(here):
-                msg = (
-                    f"{path} was to be taken in, with {copy.backprops:,} backprops, but {here.path} has "
-                    f"{here.backprops:,} and was trained apart from it, or is further along. Delete the one that is "
-                    "not wanted."
-                )
-                raise InputError(msg)
-            if state.step < run.course(count_training(shop.folder, run.shape)).steps:
-                carried.parent.mkdir(parents=True, exist_ok=True)
-                checkpoint.write(carried, path.read_bytes())
-                return f"unfinished, {copy.backprops:,} backprops: {carried}; `srrepro train` resumes it"
-            made_with = copy.stretches[-1].made_with
-            sets = test_sets(run.recipe.name)
-            leave_evidence(run, network, state, shop, test_sets=sets, made_with=made_with)
-            carried.unlink(missing_ok=True)
-    except Timeout as error:
-        msg = f"{path} was to be taken in, but the run {name} is under way in another process. Wait for it, or stop it."
-        raise InputError(msg) from error
+    with alone(come.name, shop) as workplace:
+        here = carry.newest(workplace, carried, come.name)
+        if here is not None and not copy.continues(here):
+            msg = (
+                f"{path} was to be taken in, with {copy.backprops:,} backprops, but {here.path} has "
+                f"{here.backprops:,} and was trained apart from it, or is further along. Delete the one that is not "
+                "wanted."
+            )
+            raise InputError(msg)
+        if not come.ended:
+            carried.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write(carried, path.read_bytes())
+            return f"unfinished, {copy.backprops:,} backprops: {carried}; `srrepro train` resumes it"
+        sets, made_with = test_sets(come.run.recipe.name), copy.stretches[-1].made_with
+        leave_evidence(come.run, come.network, come.state, shop, test_sets=sets, made_with=made_with)
+        carried.unlink(missing_ok=True)
     shutil.rmtree(workplace)
     return f"ended: measured, {kept}"
 
 
-def read(path: Path, shop: Workshop) -> tuple[Copy, Run, nn.Module, State]:
-    """A checkpoint, the run that it belongs to, whose training store is prepared, its network and how far it is.
-
-    Errors as `take`.
-    """
-    if not path.is_file():
+def read(path: Path, shop: Workshop) -> Arrival:
+    """What a checkpoint holds, after its training store has been prepared. Errors as `take`."""
+    copy = carry.read(path, None)
+    if copy is None:
         msg = f"{path} was to be taken in, but there is no such file."
         raise InputError(msg)
-    values = checkpoint.load(path) or {}
-    about = values.get("about")
+    about, last = copy.values.get("about"), copy.stretches[-1].made_with
     if about is None:
         msg = f"{path} was to be taken in, but does not say of which recipe it is. Resume it with `srrepro train`."
         raise InputError(msg)
     try:
-        copy = carry.read(path, str(values["run"]))
-        assert copy is not None, "the file was there"
-        state = State(**values["state"] | {"stretches": list(copy.stretches)})
-        last = copy.stretches[-1].made_with
+        state = State(**copy.values["state"] | {"stretches": list(copy.stretches)})
         run = Run(
             recipe=models.recipe(about["recipe"]),
             scale=about["scale"],
@@ -85,21 +84,20 @@ def read(path: Path, shop: Workshop) -> tuple[Copy, Run, nn.Module, State]:
             mode=last["mode"],
         )
         network = run.recipe.network()
-        network.load_state_dict(values["network"])
-        whole = {"commit", "versions", "machine", "threads"} <= last.keys()
+        network.load_state_dict(copy.values["network"])
     except (KeyError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
         raise checkpoint.damaged(path) from error
-    if not whole:
+    if not {"commit", "versions", "machine", "threads"} <= last.keys():
         raise checkpoint.damaged(path)
     prepare_training(shop.folder, run.shape)
     name = run.name(shop.folder)
-    if name != values["run"]:
+    if name != copy.values["run"]:
         msg = (
-            f"{path} was to be taken in, but is of the run {values['run']}, and {about['recipe']} as it is here makes "
-            f"{name}. Use the version that made it."
+            f"{path} was to be taken in, but is of the run {copy.values['run']}, and {about['recipe']} as it is here "
+            f"makes {name}. Use the version that made it."
         )
         raise InputError(msg)
     ended = state.step >= run.course(count_training(shop.folder, run.shape)).steps
     if ended and (not state.log or state.log[-1].get("step") != state.step):
         raise checkpoint.damaged(path)
-    return copy, run, network, state
+    return Arrival(copy=copy, run=run, name=name, network=network, state=state, ended=ended)

@@ -5,6 +5,7 @@ Over 300 lines: a job, its place in a suite and what it leaves are one story.
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -223,8 +224,7 @@ def carry_out(job: Job, shop: Workshop, *, force: bool = False, fresh: bool = Fa
     Stopped, OutOfTime, Diverged : see `srrepro.training.loop.train`.
     """
     if isinstance(job, Measure):
-        name = job.folder
-        return _measure(job, name, shop, force=force)
+        return _measure(job, shop, force=force)
     prepare_training(shop.folder, run_of(job, shop, "float32").shape)
     run = settled(job, shop)
     if not force and (elsewhere := _made_elsewhere(run, shop)) is not None:
@@ -358,8 +358,8 @@ def _as_before(run: Run, last: dict[str, Any]) -> Run:
     return replace(run, mode=mode or run.mode)
 
 
-def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
-    kept = shop.runs / name
+def _measure(job: Measure, shop: Workshop, *, force: bool) -> tuple[Path, bool]:
+    kept = shop.runs / job.folder
     if kept.exists() and not force:
         return kept, False
     mode = shop.mode_in("float32")
@@ -371,7 +371,7 @@ def _measure(job: Measure, name: str, shop: Workshop, *, force: bool) -> tuple[P
     about = {"device": shop.device, "mode": mode, "finished": _now(), **provenance(shop.device)}
     if upscaler.subject.origin == "trained":
         about |= _about_shipped(job)
-    return evidence.write(shop.runs, name, upscaler.subject, scores, about=about), True
+    return evidence.write(shop.runs, job.folder, upscaler.subject, scores, about=about), True
 
 
 def _about_shipped(job: Measure) -> dict[str, Any]:
@@ -389,36 +389,48 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
     if kept.exists() and not force:
         carried.unlink(missing_ok=True)  # it ended elsewhere, or this process was killed just before
         return kept, False
+    with alone(name, shop) as workplace:
+        if fresh:  # the lock is held: nobody else is at work here
+            carry.remove(workplace, carried)
+        begun = carry.newest(workplace, carried, name)
+        if begun is not None and shop.mode is None:
+            run = _as_before(run, begun.stretches[-1].made_with)
+        for test_set in job.test_sets:  # before the long work, not after it
+            for scale in run.scales:
+                prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
+        made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
+        say(f"{run.title} seed {run.seed}: mode {run.mode}, {run.precision}, {made_with['machine']}")
+        network, state = train(
+            run,
+            shop.folder,
+            workplace,
+            made_with=made_with,
+            deadline=shop.deadline,
+            carried=carried,
+            carries=shop.carries,
+        )
+        leave_evidence(run, network, state, shop, test_sets=job.test_sets, made_with=made_with)
+        carried.unlink(missing_ok=True)
+    shutil.rmtree(workplace)
+    return kept, True
+
+
+@contextmanager
+def alone(name: str, shop: Workshop) -> Iterator[Path]:
+    """The folder where a run is under way, made if lacking; no other process may enter it meanwhile.
+
+    Raises
+    ------
+    InputError : one is in it.
+    """
     workplace = shop.running / name
     workplace.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(workplace / "lock", timeout=0):
-            if fresh:  # the lock is held: nobody else is at work here
-                carry.remove(workplace, carried)
-            begun = carry.newest(workplace, carried, name)
-            if begun is not None and shop.mode is None:
-                run = _as_before(run, begun.stretches[-1].made_with)
-            for test_set in job.test_sets:  # before the long work, not after it
-                for scale in run.scales:
-                    prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
-            made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
-            say(f"{run.title} seed {run.seed}: mode {run.mode}, {run.precision}, {made_with['machine']}")
-            network, state = train(
-                run,
-                shop.folder,
-                workplace,
-                made_with=made_with,
-                deadline=shop.deadline,
-                carried=carried,
-                carries=shop.carries,
-            )
-            leave_evidence(run, network, state, shop, test_sets=job.test_sets, made_with=made_with)
-            carried.unlink(missing_ok=True)
+            yield workplace
     except Timeout as error:
         msg = f"The run {name} is under way in another process. Wait for it, or stop it."
         raise InputError(msg) from error
-    shutil.rmtree(workplace)
-    return kept, True
 
 
 def leave_evidence(

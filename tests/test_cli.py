@@ -520,6 +520,17 @@ def let_time_pass(monkeypatch: pytest.MonkeyPatch, step: int, seconds: float) ->
     act_at_step(monkeypatch, step, lambda: now.__setitem__(0, now[0] + seconds))
 
 
+def stopped_after(
+    steps: int, places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, *options: object
+) -> tuple[object, ...]:
+    """Train until `--for` ends after so many steps; the command, without places."""
+    words = ("train", TINY, "--scale", 3)
+    with monkeypatch.context() as patched:
+        let_time_pass(patched, steps, 60)
+        succeeded(*words, "--for", "1m", *options, *places)
+    return words
+
+
 def elsewhere(places: tuple[object, ...], tmp_path: Path) -> tuple[object, ...]:
     """The same data in another clone, to which what is carried has come."""
     target = tmp_path / "other clone"
@@ -586,10 +597,7 @@ def test_the_curve_of_a_carried_run_is_reported(places: tuple[object, ...], monk
 def test_what_ended_elsewhere_is_no_longer_carried(
     places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    words = ("train", TINY, "--scale", 3)
-    with monkeypatch.context() as patched:
-        let_time_pass(patched, 7, 60)
-        succeeded(*words, "--for", "60s", "--carry", *places)
+    words = stopped_after(7, places, monkeypatch, "--carry")
     there = elsewhere(places, tmp_path)
     succeeded(*words, *there)
     shutil.copytree(results_of(there) / "runs", results_of(places) / "runs")
@@ -612,10 +620,7 @@ def test_a_carried_file_that_is_none_is_one_message(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = ("train", TINY, "--scale", 3)
-    with monkeypatch.context() as patched:
-        let_time_pass(patched, 7, 60)
-        succeeded(*words, "--for", "1m", "--carry", *places)
+    words = stopped_after(7, places, monkeypatch, "--carry")
     there = elsewhere(places, tmp_path)
     (carried,) = (results_of(there) / "unfinished").iterdir()
     carried.write_bytes(content(carried.read_bytes()))
@@ -630,17 +635,10 @@ def test_a_carried_file_that_is_none_is_one_message(
 def test_two_clones_that_both_continued_are_told_apart(
     places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("train", TINY, "--scale", 3)
-
-    def train_for(steps: int, where: tuple[object, ...]) -> None:
-        with monkeypatch.context() as patched:
-            let_time_pass(patched, steps, 60)
-            succeeded(*words, "--for", "1m", "--carry", *where)
-
-    train_for(5, places)
+    words = stopped_after(5, places, monkeypatch, "--carry")
     there = elsewhere(places, tmp_path)
-    train_for(3, there)
-    train_for(4, places)
+    stopped_after(3, there, monkeypatch, "--carry")
+    stopped_after(4, places, monkeypatch, "--carry")
     (theirs,) = (results_of(there) / "unfinished").iterdir()
     shutil.copy(theirs, results_of(places) / "unfinished")
     message = refused(*words, *places)
@@ -654,10 +652,7 @@ def test_two_clones_that_both_continued_are_told_apart(
 def test_a_plain_train_stays_in_the_mode_of_the_run(
     places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("train", TINY, "--scale", 3)
-    with monkeypatch.context() as patched:
-        let_time_pass(patched, 7, 60)
-        succeeded(*words, "--for", "1m", "--carry", "--mode", "eager", *places)
+    words = stopped_after(7, places, monkeypatch, "--carry", "--mode", "eager")
     there = elsewhere(places, tmp_path)
     result = srrepro(*words, *places)
     assert "mode eager" in result.stderr

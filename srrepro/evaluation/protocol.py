@@ -40,7 +40,11 @@ class Protocol:
 MATLAB_Y = Protocol(name="matlab-y-v1")
 VDSR_Y = Protocol(name="vdsr-y-v1", clamp=(16, 235))
 PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y)}
-NAME = MATLAB_Y.name
+
+
+def protocol_named(name: str | None) -> Protocol:
+    """The protocol of that name; None, as recipes had it before there were two, is the first."""
+    return MATLAB_Y if name is None else PROTOCOLS[name]
 
 
 class Quality(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 from srrepro import models
 from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
-from srrepro.evaluation.protocol import MATLAB_Y
+from srrepro.evaluation.protocol import protocol_named
 from srrepro.evaluation.weights import PLACE, SHIPPING, shipped
 from srrepro.models.recipe import digest
 from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
@@ -51,7 +51,7 @@ def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
     if not run.log and "shipped" not in run.about:
         yield f"{folder} has no log.csv, though something was trained. Restore it, or delete the folder."
     training = models.recipe(run.subject.name).training
-    protocol = (training.protocol if training else None) or MATLAB_Y.name
+    protocol = protocol_named(training.protocol if training else None).name
     if "shipped" not in run.about and {score.protocol for score in run.scores} != {protocol}:
         yield f"{folder} was measured under another protocol than the {protocol} of its recipe. Measure it again."
     named, beside = run.about.get("weights_sha256"), folder / WEIGHTS

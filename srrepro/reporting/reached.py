@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from srrepro.evaluation.protocol import MATLAB_Y
+from srrepro.evaluation.protocol import protocol_named
 from srrepro.reporting.evidence import Evidence, distinct
 from srrepro.reporting.published import setting_of, target
 
@@ -40,7 +40,7 @@ def reached(runs: Iterable[Evidence]) -> pd.DataFrame:
 def _rows(run: Evidence) -> list[dict[str, Any]]:
     subject, log = run.subject, run.log
     training = (run.about.get("recipe") or {}).get("training") or {}
-    protocol = training.get("protocol") or MATLAB_Y.name
+    protocol = protocol_named(training.get("protocol")).name
     rows = []
     for column in log[0] if log else ():
         logged = LOGGED.fullmatch(str(column))

@@ -35,7 +35,6 @@ from srrepro.models.recipe import Recipe
 from srrepro.progress import say
 from srrepro.reporting.provenance import machine
 from srrepro.training.engine import Engine, Precision, multiplies_bfloat16, precisions
-from srrepro.training.feed import Feed
 from srrepro.training.loop import Run
 
 Task = Literal["train", "infer"]
@@ -198,15 +197,7 @@ def _modes(run: Run) -> Iterator[Run]:
 def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
     """The body of the training loop, one step a call."""
     training = run.training
-    feed = Feed(
-        folder,
-        run.shape,
-        label=training.patches.label,
-        batch=training.batch,
-        device=run.device,
-        memory=run.memory,
-        protocol=run.protocol,
-    )
+    feed = run.feed(folder)
     batches = feed.count // training.batch
     first = torch.zeros(training.batch, dtype=torch.int64, device=run.device)  # every image takes as long
     network = run.recipe.network().train()

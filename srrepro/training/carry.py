@@ -57,8 +57,8 @@ class Copy:
         return branched >= other.step
 
 
-def read(path: Path, run: str) -> Copy | None:
-    """The checkpoint of a run, or None where there is no file.
+def read(path: Path, run: str | None) -> Copy | None:
+    """The checkpoint of a run, or of whichever run it is if None is named; None where there is no file.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read(path: Path, run: str) -> Copy | None:
         stretches = tuple(Stretch(**stretch) for stretch in values["state"]["stretches"])
     except (KeyError, TypeError) as error:
         raise checkpoint.damaged(path) from error
-    if owner != run:
+    if run is not None and owner != run:
         msg = (
             f"The run {run} was to be resumed from {path}, but that is of the run {owner}. Delete the file or give it "
             "the name of its run, or start anew: --fresh."

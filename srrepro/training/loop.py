@@ -21,7 +21,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training
 from srrepro.errors import InputError
 from srrepro.evaluation.evaluate import TestSet, mean_psnr
-from srrepro.evaluation.protocol import MATLAB_Y, PROTOCOLS, Protocol
+from srrepro.evaluation.protocol import Protocol, protocol_named
 from srrepro.evaluation.upscale import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
@@ -138,7 +138,19 @@ class Run:
 
     @property
     def protocol(self) -> Protocol:
-        return PROTOCOLS[self.training.protocol or MATLAB_Y.name]
+        return protocol_named(self.training.protocol)
+
+    def feed(self, folder: DataFolder) -> Feed:
+        """The patches of its store, as it is trained on them. Errors as `Feed`."""
+        return Feed(
+            folder,
+            self.shape,
+            label=self.training.patches.label,
+            batch=self.training.batch,
+            device=self.device,
+            memory=self.memory,
+            protocol=self.protocol,
+        )
 
     def points(self, backprops: int) -> int:
         """How often a run of so many backprops is measured."""
@@ -207,16 +219,7 @@ def train(
     """
     training = run.training
     prepare_training(folder, run.shape)
-    patches = training.patches
-    feed = Feed(
-        folder,
-        run.shape,
-        label=patches.label,
-        batch=training.batch,
-        device=run.device,
-        memory=run.memory,
-        protocol=run.protocol,
-    )
+    feed = run.feed(folder)
     course = run.course(feed.count)
     if course.batches == 0:
         msg = f"Batches of {course.batch} patches were to be taken from {training.set}, but it shows {course.size}."

@@ -80,7 +80,7 @@ def test_a_users_folder_gives_scores(scale: int, pictures: Path, tmp_path: Path)
         ("mine", scale, "a.png"),
         ("mine", scale, "b.png"),
     ]
-    assert {score.protocol for score in scores} == {protocol.NAME}
+    assert {score.protocol for score in scores} == {protocol.MATLAB_Y.name}
     for score in scores:
         assert 10 < score.psnr_db < score.bicubic_psnr_db < 60
         assert 0 < score.ssim < score.bicubic_ssim < 1

@@ -15,7 +15,7 @@ from srrepro.evaluation.protocol import judge, quantise, smallest_side
 
 
 def test_the_name_stays_while_the_numbers_do() -> None:
-    assert protocol.NAME == "matlab-y-v1"
+    assert protocol.MATLAB_Y.name == "matlab-y-v1"
 
 
 def test_quantise_rounds_halves_up() -> None:

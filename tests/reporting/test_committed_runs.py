@@ -11,11 +11,11 @@ from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import folders, read
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not (ROOT / "results").is_dir(), reason="the evidence lies in a clone only")
 with (ROOT / "tests/reference/committed_runs.csv").open(encoding="utf-8") as text:
     COMMITTED = [row["run"] for row in csv.DictReader(text)]
 
 
-@pytest.mark.skipif(not (ROOT / "results").is_dir(), reason="the evidence lies in a clone only")
 def test_no_run_folder_was_lost_and_all_are_whole() -> None:
     assert set(COMMITTED) <= {folder.name for folder in folders(ROOT / "results/runs")}
     assert audit(ROOT / "results", ROOT / "README.md") == []
