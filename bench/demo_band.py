@@ -11,12 +11,12 @@ import click
 import pandas as pd
 import torch
 
-from srrepro import suites
 from srrepro.data.registry import DataFolder
-from srrepro.gate import DEMO, SCALE
+from srrepro.jobs import suites
+from srrepro.jobs.check import DEMO, SCALE
+from srrepro.jobs.suites import Train, Workshop
 from srrepro.kernels.convolution import Mode
 from srrepro.reporting.evidence import read
-from srrepro.suites import Train, Workshop
 
 RUNS: list[tuple[int, Mode, int]] = [
     *((seed, "native", 2) for seed in range(10)),

@@ -111,7 +111,7 @@ def tests(time: Minutes, share: float, device: str) -> None:
         time.note("tests: none, they need a GPU")
         return
     plain = ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-q", "-k", "gpu and not compiled"]
-    where = ["tests/training/test_loop.py", "tests/evaluation/test_upscale.py"]
+    where = ["tests/training/test_loop.py", "tests/evaluation/test_upscaler.py"]
     time.note(f"tests: {in_time([sys.executable, '-m', 'pytest', *plain, *where], share, time.out / 'tests.log')}")
 
 

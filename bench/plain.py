@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training, read_training
-from srrepro.reporting.speed import peak_gflops, training_flops
+from srrepro.timing.speed import peak_gflops, training_flops
 from srrepro.training.loop import Run
 
 WORKERS = 2

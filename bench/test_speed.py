@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from srrepro import models
-from srrepro.data.color import luminance
 from srrepro.data.registry import DataFolder, fetch
-from srrepro.data.resize import imresize
 from srrepro.data.stores import (
     EvaluationShape,
     TrainingShape,
@@ -20,11 +18,13 @@ from srrepro.data.stores import (
     read_evaluation,
     read_training,
 )
-from srrepro.evaluation.metrics import ssim
-from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
+from srrepro.jobs.suites import training_shapes
 from srrepro.kernels.convolution import fastest_mode
-from srrepro.suites import training_shapes
+from srrepro.pixels.color import luminance
+from srrepro.pixels.metrics import ssim
+from srrepro.pixels.resize import imresize
 from srrepro.training.engine import Engine
 
 TRAINED = [name for name, recipe in models.recipes().items() if recipe.training is not None]

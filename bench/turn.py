@@ -17,7 +17,7 @@ import torch
 import srrepro
 from srrepro import models
 from srrepro.data.degrade import degrade
-from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
 from srrepro.kernels.convolution import fastest_mode
 from srrepro.training.engine import Engine, fastest_precision

@@ -13,27 +13,30 @@ import torch
 from tabulate import tabulate
 
 import srrepro
-from srrepro import gate, importing, models, plan, suites
-from srrepro.data import images
+from srrepro import models
 from srrepro.data.registry import DataFolder, members, sets
 from srrepro.errors import InputError
-from srrepro.evaluation.evaluate import TestSet
-from srrepro.evaluation.evaluate import evaluate as score
-from srrepro.evaluation.protocol import MATLAB_Y, PROTOCOLS
-from srrepro.evaluation.upscale import MEMORY, PicturePrecision, load
+from srrepro.evaluation.measure import TestSet
+from srrepro.evaluation.measure import evaluate as score
+from srrepro.evaluation.upscaler import MEMORY, PicturePrecision, load
 from srrepro.evaluation.weights import ships
+from srrepro.jobs import check as gate
+from srrepro.jobs import importing, plan, suites
+from srrepro.jobs.suites import SUITES, Train, Workshop
 from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
+from srrepro.pixels import images
 from srrepro.progress import say
-from srrepro.reporting import speed, tables
+from srrepro.protocols.protocol import MATLAB_Y, PROTOCOLS
+from srrepro.reporting import tables
 from srrepro.reporting.audit import audit
-from srrepro.reporting.compare import compare
 from srrepro.reporting.evidence import WEIGHTS, read_all
 from srrepro.reporting.evidence import read as read_run
 from srrepro.reporting.sheet import sheet
-from srrepro.reporting.speed import Speed, Task
-from srrepro.suites import SUITES, Train, Workshop
+from srrepro.timing import speed
+from srrepro.timing.compare import compare
+from srrepro.timing.speed import Speed, Task
 from srrepro.training.deadline import NEVER, Deadline, seconds_of
 from srrepro.training.engine import Precision
 from srrepro.training.loop import Diverged, OutOfTime, Stopped

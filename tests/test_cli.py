@@ -22,20 +22,22 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from srrepro import __version__, models, plan, suites
+from srrepro import __version__, models
 from srrepro.cli import main
-from srrepro.data import images
 from srrepro.data.registry import DataFolder, sets
 from srrepro.data.stores import prepare_training
-from srrepro.evaluation.protocol import VDSR_Y
-from srrepro.evaluation.upscale import MEMORY, load
+from srrepro.evaluation.upscaler import MEMORY, load
+from srrepro.jobs import plan, suites
+from srrepro.jobs.suites import SUITES, Measure, Train
 from srrepro.kernels.convolution import fastest_mode
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
-from srrepro.reporting import provenance, speed
+from srrepro.pixels import images
+from srrepro.protocols.protocol import VDSR_Y
+from srrepro.reporting import provenance
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
-from srrepro.suites import SUITES, Measure, Train
+from srrepro.timing import speed
 from srrepro.training import checkpoint, deadline
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.engine import Engine, fastest_precision
@@ -652,12 +654,12 @@ def test_two_clones_that_both_continued_are_told_apart(
 def test_a_plain_train_stays_in_the_mode_of_the_run(
     places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = stopped_after(7, places, monkeypatch, "--carry", "--mode", "eager")
+    words = stopped_after(7, places, monkeypatch, "--carry", "--mode", "eager", "--precision", "float32")
     there = elsewhere(places, tmp_path)
     result = srrepro(*words, *places)
     assert "mode eager" in result.stderr
     if fastest_mode("cpu") == "native":
-        assert "in modes eager, native" in succeeded(*words, "--mode", "native", *there)
+        assert "in modes eager, native" in succeeded(*words, "--mode", "native", "--precision", "float32", *there)
 
 
 def test_run_all_names_what_it_had_no_time_for(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:

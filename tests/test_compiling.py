@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not COMPILER, reason="there is no C compiler her
 def anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], ctypes.CDLL | None]:
     """A library as a process finds it that has an empty cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return lambda: compiled("data/resize", {})
+    return lambda: compiled("pixels/resize", {})
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -106,7 +106,7 @@ def test_a_kept_file_that_is_damaged_is_made_again(
 
 def test_other_flags_make_another_file(anew: Callable[[], ctypes.CDLL | None], tmp_path: Path) -> None:
     anew()
-    assert compiled("data/resize", {}, "-ffp-contract=off") is not None
+    assert compiled("pixels/resize", {}, "-ffp-contract=off") is not None
     assert len(list((tmp_path / "cache").rglob("*.so"))) == 2
 
 

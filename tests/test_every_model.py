@@ -16,8 +16,8 @@ from torch import Tensor
 from srrepro import models
 from srrepro.data.degrade import degrade
 from srrepro.data.stores import take_patches
-from srrepro.evaluation.protocol import PROTOCOLS
 from srrepro.models.recipe import HeInit, Recipe, Training, described, digest
+from srrepro.protocols.protocol import PROTOCOLS
 from srrepro.reporting.published import published
 from srrepro.reporting.sheet import sheet
 from srrepro.training.engine import Engine

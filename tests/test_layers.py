@@ -10,9 +10,9 @@ import srrepro
 
 PACKAGE = Path(srrepro.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-ORDER = ("data models", "kernels", "evaluation", "training", "reporting", "suites", "gate plan importing", "cli")
+ORDER = ("models pixels", "protocols", "data kernels", "evaluation", "training", "reporting", "timing", "jobs", "cli")
 """From the ground up; what stands in one place may not import each other."""
-ANYONE_MAY_IMPORT = ("errors", "progress", "compiling")
+ANYONE_MAY_IMPORT = ("errors", "progress", "compiling", "git")
 FACADE = "__init__"
 """`import srrepro` alone: it offers what upscaling needs, so only those may take it who want its version."""
 
@@ -22,7 +22,7 @@ def named(path: Path) -> str:
 
 
 def module_of(path: Path) -> tuple[str, ...]:
-    """`srrepro/data/resize.py` is ("data", "resize"); a folder's own file has the name of the folder."""
+    """`srrepro/pixels/resize.py` is ("data", "resize"); a folder's own file has the name of the folder."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts
 
@@ -86,13 +86,13 @@ def test_a_paper_knows_only_the_shared_vocabulary(path):
 @pytest.mark.parametrize(
     ("line", "targets"),
     [
-        ("from srrepro import models, suites", [("models",), ("suites",)]),
-        ("from srrepro.data.resize import imresize", [("data", "resize")]),
-        ("from srrepro.data import images", [("data", "images")]),
+        ("from srrepro import git, models", [("git",), ("models",)]),
+        ("from srrepro.pixels.resize import imresize", [("pixels", "resize")]),
+        ("from srrepro.pixels import images", [("pixels", "images")]),
         ("import srrepro.training.loop as loop", [("training", "loop")]),
         ("import srrepro", [(FACADE,)]),
         ("def f():\n    from srrepro.cli import main", [("cli",)]),
-        ("if TYPE_CHECKING:\n    from srrepro.suites import Train", [("suites",)]),
+        ("if TYPE_CHECKING:\n    from srrepro.jobs.suites import Train", [("jobs", "suites")]),
         ("import numpy\nfrom torch import nn\nimport srrepro_extras", []),
     ],
 )
@@ -103,13 +103,13 @@ def test_imports_are_found_wherever_they_stand(line, targets):
 @pytest.mark.parametrize(
     ("importer", "target"),
     [
-        ("models.vdsr", "data.resize"),
-        ("data.stores", "models.recipe"),
-        ("data.stores", "evaluation.protocol"),
-        ("evaluation.evaluate", "training.loop"),
+        ("models.vdsr", "pixels.resize"),
+        ("data.stores", "evaluation.measure"),
+        ("protocols.protocol", "data.stores"),
+        ("evaluation.measure", "training.loop"),
         ("training.loop", "reporting.tables"),
-        ("reporting.tables", "suites"),
-        ("suites", "cli"),
+        ("reporting.tables", "timing.speed"),
+        ("jobs.suites", "cli"),
         ("progress", "data.registry"),
         ("data.registry", "__init__"),
     ],

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
-from srrepro.data.color import luminance
-from srrepro.data.resize import imresize
+from srrepro.pixels.color import luminance
+from srrepro.pixels.resize import imresize
 
 RESIZER = "matlab bicubic, antialiased, mirrored border, float64 of Y/255, stored as float32"
 """What the stores say of how they were made."""

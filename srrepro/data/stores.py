@@ -20,10 +20,10 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
-from srrepro.data import images
 from srrepro.data.degrade import RESIZER, Planes, degrade
 from srrepro.data.registry import DataFolder, fetch, members
 from srrepro.errors import InputError
+from srrepro.pixels import images
 from srrepro.progress import track
 
 FORMAT = 1

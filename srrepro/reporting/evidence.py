@@ -11,9 +11,9 @@ from typing import Any, get_args
 import pandas as pd
 
 from srrepro.errors import InputError
-from srrepro.evaluation.evaluate import Score
-from srrepro.evaluation.protocol import PROTOCOLS
+from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Origin, Subject
+from srrepro.protocols.protocol import PROTOCOLS
 
 WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
 

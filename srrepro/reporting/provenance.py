@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import srrepro
-from srrepro.reporting.git import git
+from srrepro.git import git
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "pillow")
 

@@ -10,8 +10,8 @@ from functools import cache
 from importlib.resources import files
 
 from srrepro import models
-from srrepro.evaluation.protocol import MATLAB_Y, PROTOCOLS
 from srrepro.evaluation.weights import Subject
+from srrepro.protocols.protocol import MATLAB_Y, PROTOCOLS
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from tabulate import tabulate
 from srrepro import models
 from srrepro.data.registry import sets
 from srrepro.errors import InputError
-from srrepro.evaluation.evaluate import Score
-from srrepro.evaluation.protocol import MATLAB_Y
+from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
+from srrepro.protocols.protocol import MATLAB_Y
 from srrepro.reporting.evidence import Evidence, distinct, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached

@@ -14,7 +14,7 @@ from torch import Tensor
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, count_training, stream_training
 from srrepro.errors import InputError
-from srrepro.evaluation.protocol import Protocol
+from srrepro.protocols.protocol import Protocol
 
 T = TypeVar("T")
 Batch = tuple[Float32[Tensor, "n 1 h h"], UInt8[Tensor, "n 1 p p"]]

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example, TrainingShape, digest_of, prepare_training
 from srrepro.errors import InputError
-from srrepro.evaluation.evaluate import TestSet, mean_psnr
-from srrepro.evaluation.protocol import Protocol, protocol_named
-from srrepro.evaluation.upscale import MEMORY, Upscaler
+from srrepro.evaluation.measure import TestSet, mean_psnr
+from srrepro.evaluation.upscaler import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import SGD, Recipe, Training, digest
 from srrepro.progress import Meter, in_words, say
+from srrepro.protocols.protocol import Protocol, protocol_named
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Stretch
 from srrepro.training.deadline import NEVER, Deadline

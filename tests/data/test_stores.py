@@ -18,10 +18,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from srrepro.data import stores
-from srrepro.data.color import luminance
 from srrepro.data.degrade import degrade, modcrop
 from srrepro.data.registry import DataFolder, members
-from srrepro.data.resize import imresize
 from srrepro.data.stores import (
     EvaluationShape,
     TrainingShape,
@@ -34,6 +32,8 @@ from srrepro.data.stores import (
     take_patches,
 )
 from srrepro.errors import InputError
+from srrepro.pixels.color import luminance
+from srrepro.pixels.resize import imresize
 
 _rng = np.random.default_rng(0)
 COLOUR = _rng.integers(0, 256, (31, 40, 3), np.uint8)

@@ -19,9 +19,9 @@ import srrepro
 from srrepro import models
 from srrepro.data.registry import DataFolder, sha256_of
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation
-from srrepro.evaluation.evaluate import evaluate, mean_psnr
-from srrepro.evaluation.protocol import PROTOCOLS
-from srrepro.evaluation.upscale import load
+from srrepro.evaluation.measure import evaluate, mean_psnr
+from srrepro.evaluation.upscaler import load
+from srrepro.protocols.protocol import PROTOCOLS
 
 CLONE = Path(__file__).parents[2]
 with (CLONE / "tests" / "reference" / "protocol.csv").open(newline="", encoding="utf-8") as text:

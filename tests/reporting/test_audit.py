@@ -10,7 +10,7 @@ import pytest
 
 from srrepro import models
 from srrepro.data.registry import sha256_of
-from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import of_interpolation, of_run
 from srrepro.models.recipe import described
 from srrepro.reporting import audit as module

@@ -10,7 +10,7 @@ import pytest
 
 from srrepro import models
 from srrepro.errors import InputError
-from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import of_interpolation, of_run
 from srrepro.reporting import evidence
 from srrepro.reporting.evidence import WEIGHTS, read, read_all, write

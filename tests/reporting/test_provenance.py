@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srrepro.reporting.git import git
+from srrepro.git import git
 from srrepro.reporting.provenance import commit, provenance
 
 CLONE = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 
 from srrepro import models
 from srrepro.errors import InputError
-from srrepro.evaluation.evaluate import Score
+from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject, of_authors, of_interpolation, of_run
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import Evidence, write

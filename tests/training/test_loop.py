@@ -22,8 +22,8 @@ from srrepro.data import registry
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training, read_training
 from srrepro.errors import InputError
-from srrepro.evaluation import evaluate as evaluation
-from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation import measure as evaluation
+from srrepro.evaluation.upscaler import Upscaler
 from srrepro.kernels import chain
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import (

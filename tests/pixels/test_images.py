@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from srrepro.data import images
-from srrepro.data.images import folder_images, read
 from srrepro.errors import InputError
+from srrepro.pixels import images
+from srrepro.pixels.images import folder_images, read
 
 _rng = np.random.default_rng(0)
 GREY = _rng.integers(0, 256, (9, 12), np.uint8)

@@ -24,8 +24,8 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from srrepro.errors import InputError
+from srrepro.git import apart, git
 from srrepro.progress import say
-from srrepro.reporting.git import apart, git
 
 TOLERANCE = 1.05
 """Smaller slowdowns are let pass: the layout of a process in memory alone moves a task by some percent."""

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import Example
 from srrepro.errors import InputError
-from srrepro.evaluation import evaluate as evaluation  # its `TestSet` must not look like a class of tests
-from srrepro.evaluation import protocol
-from srrepro.evaluation.evaluate import Score, evaluate, mean_psnr
-from srrepro.evaluation.protocol import MATLAB_Y, VDSR_Y, judge
-from srrepro.evaluation.upscale import Upscaler, load
+from srrepro.evaluation import measure as evaluation  # its `TestSet` must not look like a class of tests
+from srrepro.evaluation.measure import Score, evaluate, mean_psnr
+from srrepro.evaluation.upscaler import Upscaler, load
+from srrepro.protocols import protocol
+from srrepro.protocols.protocol import MATLAB_Y, VDSR_Y, judge
 
 PICTURES = {"b.png": skimage.data.camera()[60:121, 200:263], "a.png": skimage.data.chelsea()[50:98, 100:171]}
 

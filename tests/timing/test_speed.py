@@ -12,8 +12,8 @@ from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.kernels.convolution import fastest_mode
-from srrepro.reporting import speed
-from srrepro.reporting.speed import (
+from srrepro.timing import speed
+from srrepro.timing.speed import (
     Contender,
     Speed,
     forward_flops,

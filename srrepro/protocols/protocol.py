@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from numpy import ndarray
 
-from srrepro.evaluation.metrics import WINDOW, psnr, ssim
+from srrepro.pixels.metrics import WINDOW, psnr, ssim
 
 PEAK = 255.0
 

@@ -20,12 +20,12 @@ from srrepro.data.registry import DataFolder, fetch, is_present, members, sets, 
 from srrepro.data.stores import EvaluationShape, TrainingShape, digest_of, prepare_evaluation, prepare_training
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
-from srrepro.evaluation.evaluate import Score, TestSet, evaluate
-from srrepro.evaluation.protocol import MATLAB_Y, VDSR_Y, Protocol
-from srrepro.evaluation.upscale import MEMORY, Upscaler, load
+from srrepro.evaluation.measure import Score, TestSet, evaluate
+from srrepro.evaluation.upscaler import MEMORY, Upscaler, load
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
 from srrepro.progress import in_words, say
+from srrepro.protocols.protocol import MATLAB_Y, VDSR_Y, Protocol
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import machine, provenance
 from srrepro.training import carry

@@ -12,15 +12,16 @@ import pytest
 import skimage.data
 from click.testing import CliRunner, Result
 
-from srrepro import gate, suites
 from srrepro.cli import main
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError, Lacking
 from srrepro.evaluation import weights
-from srrepro.evaluation.protocol import Protocol
-from srrepro.gate import BAND_DB, DEMO, Outcome, check, report
+from srrepro.jobs import check as gate
+from srrepro.jobs import suites
+from srrepro.jobs.check import BAND_DB, DEMO, Outcome, check, report
+from srrepro.jobs.suites import Measure, Train, Workshop
+from srrepro.protocols.protocol import Protocol
 from srrepro.reporting import tables
-from srrepro.suites import Measure, Train, Workshop
 from srrepro.training.loop import Diverged, Stopped
 
 CLONE = Path(__file__).parents[1]

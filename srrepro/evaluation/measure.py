@@ -8,10 +8,10 @@ from srrepro.data.degrade import Planes
 from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
-from srrepro.evaluation.metrics import psnr
-from srrepro.evaluation.protocol import MATLAB_Y, PEAK, Protocol, judge, quantise, smallest_side
-from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.upscaler import Upscaler
+from srrepro.pixels.metrics import psnr
 from srrepro.progress import track
+from srrepro.protocols.protocol import MATLAB_Y, PEAK, Protocol, judge, quantise, smallest_side
 
 
 @dataclass(frozen=True)

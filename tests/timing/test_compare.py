@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from srrepro import cli
 from srrepro.errors import InputError
-from srrepro.reporting import compare as module
-from srrepro.reporting.compare import FEWEST, MOST, Comparison, Turn, compare, in_turns
-from srrepro.reporting.git import git
+from srrepro.git import git
+from srrepro.timing import compare as module
+from srrepro.timing.compare import FEWEST, MOST, Comparison, Turn, compare, in_turns
 
 SAME = [1.0, 2.0]
 TURN = Path(__file__).parents[2] / "bench" / "turn.py"

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb2ycbcr
 
-from srrepro.data.color import from_ycbcr, luminance, to_ycbcr
 from srrepro.data.registry import members, mirrored
+from srrepro.pixels.color import from_ycbcr, luminance, to_ycbcr
 
 with (Path(__file__).parent.parent / "reference" / "luminance.csv").open(newline="") as _text:
     VALUES = list(csv.DictReader(_text))

@@ -16,19 +16,19 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
-from srrepro import suites
-from srrepro.data import images
 from srrepro.data.degrade import degrade
 from srrepro.data.registry import DataFolder, fetch
 from srrepro.data.stores import Example
 from srrepro.errors import InputError, Lacking
 from srrepro.evaluation import weights
-from srrepro.evaluation.evaluate import evaluate
-from srrepro.evaluation.protocol import MATLAB_Y, PROTOCOLS
-from srrepro.evaluation.upscale import load
+from srrepro.evaluation.measure import evaluate
+from srrepro.evaluation.upscaler import load
+from srrepro.jobs import suites
+from srrepro.jobs.suites import Train, Workshop
+from srrepro.pixels import images
+from srrepro.protocols.protocol import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import read
-from srrepro.suites import Train, Workshop
 from srrepro.training.loop import Diverged, Stopped
 
 ALWAYS = ("model", "origin", "scale", "dataset", "protocol")

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from srrepro.data import resize
 from srrepro.data.registry import File, members, mirrored
-from srrepro.data.resize import imresize
+from srrepro.pixels import resize
+from srrepro.pixels.resize import imresize
 
 SCALES = (2, 3, 4, 1 / 2, 1 / 3, 1 / 4)
 BORDERS = ("mirror", "clamp")

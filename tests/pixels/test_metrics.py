@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
-from srrepro.evaluation.metrics import WINDOW, psnr, ssim
+from srrepro.pixels.metrics import WINDOW, psnr, ssim
 
 METRICS = (psnr, ssim)
 both_metrics = pytest.mark.parametrize("metric", METRICS)

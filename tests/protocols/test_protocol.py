@@ -9,9 +9,9 @@ from hypothesis.extra.numpy import arrays
 from numpy import ndarray
 
 from srrepro.data.degrade import degrade
-from srrepro.evaluation import protocol
-from srrepro.evaluation.metrics import psnr, ssim
-from srrepro.evaluation.protocol import judge, quantise, smallest_side
+from srrepro.pixels.metrics import psnr, ssim
+from srrepro.protocols import protocol
+from srrepro.protocols.protocol import judge, quantise, smallest_side
 
 
 def test_the_name_stays_while_the_numbers_do() -> None:

@@ -14,15 +14,15 @@ from numpy import ndarray
 from torch import nn
 
 from srrepro import models
-from srrepro.data.color import from_ycbcr, to_ycbcr
 from srrepro.data.registry import DataFolder
-from srrepro.data.resize import imresize
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
-from srrepro.evaluation.protocol import quantise
 from srrepro.evaluation.weights import Subject
 from srrepro.kernels.convolution import Mode, Native, fastest_mode
+from srrepro.pixels.color import from_ycbcr, to_ycbcr
+from srrepro.pixels.resize import imresize
 from srrepro.progress import track
+from srrepro.protocols.protocol import quantise
 
 PicturePrecision = Literal["float32", "bfloat16"]
 MEMORY = 4 << 30

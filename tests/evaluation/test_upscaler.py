@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from srrepro import models
-from srrepro.data.color import to_ycbcr
 from srrepro.data.registry import DataFolder
-from srrepro.data.resize import imresize
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
-from srrepro.evaluation.upscale import Upscaler, load
+from srrepro.evaluation.upscaler import Upscaler, load
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import NotesNetwork, VeryDeep
+from srrepro.pixels.color import to_ycbcr
+from srrepro.pixels.resize import imresize
 
 RECIPE = models.recipe("srcnn-915")
 SUBJECT = weights.of_run(RECIPE, 3, 7, 0.5)

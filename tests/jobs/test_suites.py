@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from srrepro import models, suites
-from srrepro.evaluation.protocol import VDSR_Y
+from srrepro import models
 from srrepro.evaluation.weights import ships
-from srrepro.suites import SUITES, Measure
+from srrepro.jobs import suites
+from srrepro.jobs.suites import SUITES, Measure
+from srrepro.protocols.protocol import VDSR_Y
 from srrepro.training.loop import Run
 
 

@@ -14,11 +14,11 @@ from srrepro import models
 from srrepro.data.registry import DataFolder, is_present, members
 from srrepro.data.stores import EvaluationShape, count_training
 from srrepro.errors import InputError
+from srrepro.jobs.suites import Job, Measure, Train, Workshop, evidence_there, run_of, settled, title_of
 from srrepro.models.recipe import digest
 from srrepro.progress import in_words
 from srrepro.reporting.evidence import folders, read
 from srrepro.reporting.provenance import machine
-from srrepro.suites import Job, Measure, Train, Workshop, evidence_there, run_of, settled, title_of
 from srrepro.training import carry
 from srrepro.training.engine import Engine, fastest_precision
 from srrepro.training.loop import Run

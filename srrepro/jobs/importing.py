@@ -12,7 +12,7 @@ from torch import nn
 from srrepro import models
 from srrepro.data.stores import count_training, prepare_training
 from srrepro.errors import InputError
-from srrepro.suites import Workshop, alone, leave_evidence, test_sets
+from srrepro.jobs.suites import Workshop, alone, leave_evidence, test_sets
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Copy
 from srrepro.training.loop import Run, State

@@ -169,7 +169,7 @@ def _function() -> Any:
     """`resize` of resize.c, or None."""
     arguments = (POINTER, *[NUMBER] * 5, *[POINTER] * 3, *[NUMBER] * 2, *[POINTER] * 2)
     as_written = "-ffp-contract=off"  # or the compiler would fuse more than the last addition
-    library = compiled("data/resize", {"resize": arguments}, as_written)
+    library = compiled("pixels/resize", {"resize": arguments}, as_written)
     return None if library is None else library.resize
 
 

@@ -28,7 +28,7 @@ from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
-from srrepro.evaluation.upscale import Upscaler
+from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import Recipe

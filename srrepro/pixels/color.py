@@ -20,7 +20,7 @@ def luminance(image: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "h w"]:
     ValueError : not uint8, or neither grey nor RGB.
     """
     if image.dtype != np.uint8:
-        msg = f"luminance takes uint8 images, not {image.dtype}; srrepro.data.images.read gives them"
+        msg = f"luminance takes uint8 images, not {image.dtype}; srrepro.pixels.images.read gives them"
         raise ValueError(msg)
     if image.ndim == 2:
         return image
