@@ -28,7 +28,7 @@ def main(names: tuple[str, ...], table: Path, data: Path, mirror: Path | None) -
         prepare_training(folder, run.shape)
         feed = run.feed(folder)
         torch.manual_seed(run.seed)
-        network = run.recipe.network().train()
+        network = run.network().train()
         training.init(network)
         feed.begin_epoch(training.order(feed.count, seed=run.seed, epoch=0))
         inputs, labels = feed.take(0)

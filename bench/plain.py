@@ -60,7 +60,7 @@ class PlainLoop:
             file["inputs"], file["high"] = store.inputs, store.high
         self.device = run.device
         self.training = training
-        self.network = run.recipe.network()
+        self.network = run.network()
         training.init(self.network)
         self.network.to(run.device).train()
         self.optimiser = training.optimiser(training.rates(self.network))
@@ -109,7 +109,7 @@ def main(name: str, scale: int | None, steps: int, data: Path, mirror: Path | No
         for _ in range(steps):
             loop.step()
         seconds = (perf_counter() - started) / steps
-    gflops = training_flops(run.recipe) * run.training.batch / seconds / 1e9
+    gflops = training_flops(run) * run.training.batch / seconds / 1e9
     speed = f"{seconds * 1e3:.1f} ms a step of {run.training.batch}, {run.training.batch / seconds:.0f} patches/s"
     click.echo(f"{name}: {speed}, {gflops:.0f} GFLOP/s, {gflops / peak:.0%} of a large matrix product's {peak:.0f}")
 

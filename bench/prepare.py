@@ -16,12 +16,12 @@ from time import perf_counter
 import click
 import numpy as np
 
-from srrepro.data.degrade import modcrop
 from srrepro.data.registry import DataFolder, fetch
 from srrepro.jobs.suites import SCALES, prepare
 from srrepro.pixels import images
 from srrepro.pixels.color import luminance
 from srrepro.pixels.resize import imresize
+from srrepro.protocols.degradation import modcrop
 
 SETS = ("T91", "Set5", "Set14", "B100")
 ROUNDS = 3

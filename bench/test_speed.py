@@ -88,7 +88,7 @@ def test_training_step(benchmark: Benchmark, name: str) -> None:
     training = recipe.training
     assert training is not None
     patches = training.patches
-    engine = Engine(recipe.network().train(), training, device="cpu", precision="float32", mode=fastest_mode("cpu"))
+    engine = Engine(recipe.network(3).train(), training, device="cpu", precision="float32", mode=fastest_mode("cpu"))
     inputs = torch.rand(training.batch, 1, patches.patch, patches.patch)
     labels = torch.rand(training.batch, 1, patches.label, patches.label)
     with engine:
@@ -98,4 +98,4 @@ def test_training_step(benchmark: Benchmark, name: str) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_inference(benchmark: Benchmark, plane: np.ndarray, name: str) -> None:
     recipe = models.recipe(name)
-    benchmark(Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(), 3).luminance, plane)
+    benchmark(Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(3), 3).estimate, plane)

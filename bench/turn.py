@@ -16,10 +16,10 @@ import torch
 
 import srrepro
 from srrepro import models
-from srrepro.data.degrade import degrade
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
 from srrepro.kernels.convolution import fastest_mode
+from srrepro.protocols.degradation import degrade
 from srrepro.training.engine import Engine, fastest_precision
 
 SECONDS, PART = 8.0, 0.1
@@ -49,7 +49,7 @@ def turns(name: str) -> Iterator[tuple[str, Callable[[], object]]]:
     torch.manual_seed(0)
     precision = fastest_precision("cpu")
     mode = fastest_mode("cpu", precision)
-    engine = Engine(recipe.network().train(), training, device="cpu", precision=precision, mode=mode)
+    engine = Engine(recipe.network(3).train(), training, device="cpu", precision=precision, mode=mode)
     batch = max(1, training.batch // 4)  # short work is sooner left alone for once
     inputs = torch.rand(batch, 1, training.patches.patch, training.patches.patch)
     labels = torch.rand(batch, 1, training.patches.label, training.patches.label)
@@ -60,8 +60,8 @@ def turns(name: str) -> Iterator[tuple[str, Callable[[], object]]]:
 
     yield f"{name}, training step", step
     plane = degrade(IMAGE, 3).interpolated
-    upscaler = Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(), 3)
-    yield f"{name}, inference", lambda: upscaler.luminance(plane)
+    upscaler = Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(3), 3)
+    yield f"{name}, inference", lambda: upscaler.estimate(plane)
 
 
 def tasks(names: Iterable[str]) -> Iterator[tuple[str, Callable[[], object]]]:

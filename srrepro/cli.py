@@ -28,7 +28,7 @@ from srrepro.kernels.convolution import Mode
 from srrepro.models.recipe import Recipe
 from srrepro.pixels import images
 from srrepro.progress import say
-from srrepro.protocols.protocol import MATLAB_Y, PROTOCOLS
+from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import tables
 from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import WEIGHTS, read_all
@@ -340,10 +340,10 @@ def evaluate(
     made_for = recipe.training.protocol if recipe and recipe.training else None
     if made_for is not None and upscaler.subject.origin == "trained" and made_for != protocol_name:
         say(f"{upscaler.subject.name} was trained on the images of {made_for}: --protocol {made_for} has its numbers")
-    rows = []
+    rows, protocol = [], PROTOCOLS[protocol_name]
     for test_set in [TestSet.parse(name) for name in names]:
-        examples = test_set.examples(folder, scale)
-        scores = score(upscaler, test_set.name, examples, protocol=PROTOCOLS[protocol_name])
+        examples = test_set.examples(folder, scale, protocol.degradation)
+        scores = score(upscaler, test_set.name, examples, protocol=protocol)
         rows.append(tables.quality_row(upscaler.subject, scores))
     if as_json:
         click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))

@@ -33,7 +33,7 @@ from srrepro.kernels.convolution import fastest_mode
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.pixels import images
-from srrepro.protocols.protocol import VDSR_Y
+from srrepro.protocols.named import VDSR_Y
 from srrepro.reporting import provenance
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
@@ -356,7 +356,7 @@ def test_train_leaves_evidence_and_weights(places: tuple[object, ...]) -> None:
     evaluated = ("evaluate", weights, "--scale", 3, "--set", "demo-test", "--json", *places[:4])
     (row,) = strict_json(succeeded(*evaluated))
     assert (row["model"], row["budget"], row["training_set"]) == (TINY, 0.5, "demo-train")
-    assert row["psnr_db"] == pytest.approx(run.scores[0].psnr_db, abs=1e-6)
+    assert row["psnr_db"] == pytest.approx(run.scores[0].values["psnr_db"], abs=1e-6)
 
     before = everything_in(results_of(places))
     assert "this run has its evidence already" in succeeded(*words)
@@ -375,7 +375,7 @@ def test_one_network_for_several_scales_is_one_run(places: tuple[object, ...], m
     for scale, score in zip((2, 3), run.scores, strict=True):
         evaluated = ("evaluate", weights, "--scale", scale, "--set", "demo-test", "--json", *places[:4])
         (row,) = strict_json(succeeded(*evaluated))
-        assert (row["scale"], row["psnr_db"]) == (scale, pytest.approx(score.psnr_db, abs=1e-6))
+        assert (row["scale"], row["psnr_db"]) == (scale, pytest.approx(score.values["psnr_db"], abs=1e-6))
     assert "trained for x2, x3" in refused("evaluate", weights, "--scale", 4, "--set", "demo-test", *places[:4])
 
 

@@ -2,7 +2,8 @@
 
 A training store holds patches, `interpolated` (or `low`) as float32 and `high` as exact uint8, chunked for sequential
 reading. An evaluation store holds `reference`, `low` and `interpolated` of every image of one set at one scale. Both
-describe themselves in their attributes, carry a checksum per chunk, and appear under their name only when complete.
+are of one degradation; both describe themselves in their attributes, carry a checksum per chunk, and appear under
+their name only when complete.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import h5py
 import numpy as np
@@ -20,11 +21,12 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
-from srrepro.data.degrade import RESIZER, Planes, degrade
 from srrepro.data.registry import DataFolder, fetch, members
 from srrepro.errors import InputError
+from srrepro.models.recipe import INTERPOLATED, Input
 from srrepro.pixels import images
 from srrepro.progress import track
+from srrepro.protocols.degradation import MATLAB, Degradation, Planes, degrade
 
 FORMAT = 1
 CHUNK = 128  # patches; the usual batch, half a MiB of float32 at 33 pixels
@@ -43,27 +45,48 @@ class TrainingShape:
     scales: tuple[int, ...]
     patch: int
     stride: int
-    takes: Literal["interpolated", "low"] = "interpolated"
+    takes: Input = INTERPOLATED
+    degradation: Degradation = MATLAB
 
     def __post_init__(self) -> None:
-        if self.takes == "low" and (
-            len(self.scales) != 1 or self.patch % self.scales[0] or self.stride % self.scales[0]
-        ):
-            msg = "patches of `low` need one scale, and patch and stride in multiples of it"
-            raise ValueError(msg)
+        if self.takes.small and (len(self.scales) != 1 or self.patch % self.scales[0] or self.stride % self.scales[0]):
+            msg = "patches of the low image need one scale, and patch and stride in multiples of it"
+            raise InputError(msg)
+        if self.takes.channels != self.degradation.channels or not self.degradation.has_levels:
+            msg = (
+                f"Patches of {self.takes.name} were to be cut from images of {self.degradation.signature}, but these "
+                "have other channels, or labels that are no whole levels. Name another protocol in the recipe."
+            )
+            raise InputError(msg)
+
+    @property
+    def ratio(self) -> int:
+        """High pixels to one of an input's, in a row."""
+        return self.scales[0] if self.takes.small else 1
+
+    @property
+    def side(self) -> int:
+        """Pixels of an input patch."""
+        return self.patch // self.ratio
 
     def path(self, folder: DataFolder) -> Path:
         scales = "".join(map(str, self.scales))
-        return folder.stores / f"{self.set}_x{scales}_p{self.patch}_s{self.stride}_{self.takes}.h5"
+        name = f"{self.set}_x{scales}_p{self.patch}_s{self.stride}_{self.takes.name}{self.degradation.suffix}"
+        return folder.stores / f"{name}.h5"
 
     def attributes(self) -> Attributes:
         return {
-            **_described("training", self.set),
+            **_described("training", self.set, self.degradation),
             "scale": " ".join(map(str, self.scales)),
             "patch": self.patch,
             "stride": self.stride,
-            "takes": self.takes,
+            "takes": self.takes.name,
         }
+
+    def as_evidence(self) -> dict[str, Any]:
+        """As run folders have it."""
+        how = {"patch": self.patch, "stride": self.stride, "takes": self.takes.name}
+        return {"set": self.set, "scales": list(self.scales), **how, "degradation": self.degradation.signature}
 
 
 @dataclass(frozen=True)
@@ -72,12 +95,13 @@ class EvaluationShape:
 
     set: str
     scale: int
+    degradation: Degradation = MATLAB
 
     def path(self, folder: DataFolder) -> Path:
-        return folder.stores / f"{self.set}_x{self.scale}.h5"
+        return folder.stores / f"{self.set}_x{self.scale}{self.degradation.suffix}.h5"
 
     def attributes(self) -> Attributes:
-        return {**_described("evaluation", self.set), "scale": str(self.scale)}
+        return {**_described("evaluation", self.set, self.degradation), "scale": str(self.scale)}
 
 
 S = TypeVar("S", TrainingShape, EvaluationShape)
@@ -87,9 +111,8 @@ Fill = Callable[[h5py.File, S, Sequence[Path]], str]
 class TrainingPatches(NamedTuple):
     """All patches of a store, in memory; `inputs` about 0 to 1, `high` 0 to 255."""
 
-    inputs: Float32[ndarray, "n h w"]
-    high: UInt8[ndarray, "n p p"]
-    scale: UInt8[ndarray, " n"]
+    inputs: Float32[ndarray, "n h w *c"]
+    high: UInt8[ndarray, "n p p *c"]
     digest: str
 
 
@@ -124,17 +147,17 @@ def read_training(folder: DataFolder, shape: TrainingShape) -> TrainingPatches:
     """
     path = shape.path(folder)
     with _open(path, shape.attributes()) as file, _noticing_damage(path):
-        return TrainingPatches(file[shape.takes][...], file["high"][...], file["scale"][...], file.attrs["digest"])
+        return TrainingPatches(file[_plane(shape)][...], file["high"][...], file.attrs["digest"])
 
 
 def stream_training(folder: DataFolder, shape: TrainingShape) -> Iterator[TrainingPatches]:
     """The patches of a store from first to last, one chunk of the file at a time. Errors as `read_training`."""
     path = shape.path(folder)
     with _open(path, shape.attributes()) as file, _noticing_damage(path):
-        inputs, high, scale = (file[name] for name in (shape.takes, "high", "scale"))
+        inputs, high = file[_plane(shape)], file["high"]
         for start in range(0, len(high), CHUNK):
             part = slice(start, start + CHUNK)
-            yield TrainingPatches(inputs[part], high[part], scale[part], file.attrs["digest"])
+            yield TrainingPatches(inputs[part], high[part], file.attrs["digest"])
 
 
 def count_training(folder: DataFolder, shape: TrainingShape) -> int:
@@ -158,7 +181,7 @@ def digest_of(folder: DataFolder, shape: TrainingShape | EvaluationShape) -> str
         return str(file.attrs["digest"])
 
 
-def read_folder(folder: Path, scale: int) -> Iterator[Example]:
+def read_folder(folder: Path, scale: int, degradation: Degradation = MATLAB) -> Iterator[Example]:
     """A user's own images, degraded like those of a store but not stored.
 
     Raises
@@ -171,23 +194,31 @@ def read_folder(folder: Path, scale: int) -> Iterator[Example]:
         if min(h, w) < scale:
             msg = f"{path} was to be measured at x{scale}, but is {w}×{h}: nothing would be left of it."
             raise InputError(msg)
-        yield Example(path.name, degrade(image, scale))
+        yield Example(path.name, degrade(image, scale, degradation))
 
 
 def take_patches(plane: ndarray, *, patch: int, stride: int) -> ndarray:
-    """All patches (n, patch, patch) of a plane whose corners lie on a grid of `stride`, row by row.
+    """All patches (n, patch, patch) of a plane whose corners lie on a grid of `stride`, row by row; channels stay last.
 
     A plane smaller than a patch gives none.
     """
-    if min(plane.shape) < patch:
-        return np.empty((0, patch, patch), plane.dtype)
-    grid = sliding_window_view(plane, (patch, patch))[::stride, ::stride]
-    return grid.reshape(-1, patch, patch)
+    channels = plane.shape[2:]
+    if min(plane.shape[:2]) < patch:
+        return np.empty((0, patch, patch, *channels), plane.dtype)
+    grid = sliding_window_view(plane, (patch, patch), axis=(0, 1))[::stride, ::stride]
+    grid = np.moveaxis(grid, 2, -1) if channels else grid
+    return grid.reshape(-1, patch, patch, *channels)
 
 
-def _described(kind: str, name: str) -> Attributes:
+def _plane(shape: TrainingShape) -> str:
+    """What the inputs are called in the file, and among the planes of an image."""
+    return "low" if shape.takes.small else "interpolated"
+
+
+def _described(kind: str, name: str, degradation: Degradation) -> Attributes:
     sources = json.dumps({file.path: file.sha256 for file in members(name)})
-    return {"format": FORMAT, "kind": f"srrepro {kind}", "set": name, "resizer": RESIZER, "sources": sources}
+    resizer = degradation.signature
+    return {"format": FORMAT, "kind": f"srrepro {kind}", "set": name, "resizer": resizer, "sources": sources}
 
 
 def _prepare(folder: DataFolder, shape: S, fill: Fill[S]) -> bool:
@@ -222,33 +253,33 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
 
 def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    low = shape.patch // shape.scales[0] if shape.takes == "low" else shape.patch
-    sides = {shape.takes: low, "high": shape.patch}
+    takes, channels = _plane(shape), (3,) if shape.takes.channels == 3 else ()
     columns = {
         name: file.create_dataset(
             name,
-            shape=(0, side, side),
-            maxshape=(None, side, side),
-            chunks=(CHUNK, side, side),
-            dtype=np.uint8 if name == "high" else np.float32,
+            shape=(0, side, side, *channels),
+            maxshape=(None, side, side, *channels),
+            chunks=(CHUNK, side, side, *channels),
+            dtype=dtype,
             fletcher32=True,
         )
-        for name, side in sides.items()
+        for name, side, dtype in ((takes, shape.side, np.float32), ("high", shape.patch, np.uint8))
     }
-    columns["scale"] = file.create_dataset(
-        "scale", shape=(0,), maxshape=(None,), chunks=(CHUNK,), dtype=np.uint8, fletcher32=True
-    )
     count = 0
     todo = [(scale, path) for scale in shape.scales for path in paths]
     for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
-        planes = degrade(images.read(path), scale)
-        ratio = scale if shape.takes == "low" else 1
-        inputs = take_patches(getattr(planes, shape.takes), patch=low, stride=shape.stride // ratio)
+        planes = degrade(images.read(path), scale, shape.degradation)
+        if planes.reference.ndim != 2 + len(channels):
+            msg = f"{path} is grey, and patches were to be RGB. Name a protocol that makes grey images RGB."
+            raise InputError(msg)
+        inputs = take_patches(getattr(planes, takes), patch=shape.side, stride=shape.stride // shape.ratio)
         high = take_patches(planes.reference, patch=shape.patch, stride=shape.stride)
-        for name, values in ((shape.takes, inputs), ("high", high), ("scale", np.full(len(high), scale, np.uint8))):
+        for name, values in ((takes, inputs), ("high", high)):
             columns[name].resize(count + len(values), axis=0)
             columns[name][count:] = values
             digest.update(np.ascontiguousarray(values).data)
+        # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
+        digest.update(np.full(len(high), scale, np.uint8).data)
         count += len(high)
     return digest.hexdigest()
 
@@ -259,7 +290,7 @@ def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Pa
         group = file.create_group(f"images/{number:04}")
         group.attrs["name"] = path.name
         digest.update(path.name.encode())
-        for name, plane in degrade(images.read(path), shape.scale)._asdict().items():
+        for name, plane in degrade(images.read(path), shape.scale, shape.degradation)._asdict().items():
             group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
             digest.update(np.ascontiguousarray(plane).data)
     return digest.hexdigest()

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from srrepro.data.degrade import Planes
 from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
 from srrepro.evaluation.upscaler import Upscaler
-from srrepro.pixels.metrics import psnr
 from srrepro.progress import track
-from srrepro.protocols.protocol import MATLAB_Y, PEAK, Protocol, judge, quantise, smallest_side
+from srrepro.protocols.degradation import Degradation, Planes
+from srrepro.protocols.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -44,27 +43,28 @@ class TestSet:
         msg = f"{text!r} would give a folder the name of the set {name}. Choose another name for it."
         raise InputError(msg)
 
-    def examples(self, data: DataFolder, scale: int) -> Iterator[Example]:
+    def examples(self, data: DataFolder, scale: int, degradation: Degradation) -> Iterator[Example]:
         """The degraded images, fetched and stored first if they are lacking."""
         if self.folder is not None:
-            return read_folder(self.folder, scale)
-        shape = EvaluationShape(self.name, scale)
+            return read_folder(self.folder, scale, degradation)
+        shape = EvaluationShape(self.name, scale, degradation)
         prepare_evaluation(data, shape)
         return read_evaluation(data, shape)
 
 
+BICUBIC = "bicubic_"
+"""Before the names of metrics: the interpolated image's own."""
+
+
 @dataclass(frozen=True)
 class Score:
-    """One image under one upscaler; the bicubic value of the same image stands beside it."""
+    """One image under one upscaler. `values` are the protocol's metrics by name, and bicubic's of the same image."""
 
     dataset: str
     scale: int
     image: str
-    psnr_db: float
-    ssim: float
-    bicubic_psnr_db: float
-    bicubic_ssim: float
-    protocol: str = MATLAB_Y.name
+    protocol: str
+    values: dict[str, float]
 
 
 def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, protocol: Protocol) -> list[Score]:
@@ -72,35 +72,32 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, p
 
     Raises
     ------
-    InputError : an image is too small to be measured.
+    InputError : an image is too small to be measured; the network takes what the protocol does not have.
     """
-    scores = []
-    for name, planes in track(examples, f"measuring {upscaler.subject.name} x{upscaler.scale} on {dataset}"):
-        _check_size(f"{dataset}/{name}", planes, upscaler.scale)
-        interpolated = protocol.admitted(planes.interpolated)
-        ours = judge(upscaler.luminance(interpolated), planes.reference, scale=upscaler.scale)
-        bicubic = judge(interpolated, planes.reference, scale=upscaler.scale)
-        scores.append(Score(dataset, upscaler.scale, name, *ours, *bicubic, protocol=protocol.name))
+    scores, scale = [], upscaler.scale
+    for name, planes in track(examples, f"measuring {upscaler.subject.name} x{scale} on {dataset}"):
+        _check_size(f"{dataset}/{name}", planes, scale, protocol)
+        ours = protocol.scores(upscaler.estimate(protocol.fed(planes, upscaler.takes)), planes, scale)
+        bicubic = protocol.scores(protocol.admitted(planes.interpolated), planes, scale)
+        values = ours | {BICUBIC + metric: value for metric, value in bicubic.items()}
+        scores.append(Score(dataset, scale, name, protocol.name, values))
     return scores
 
 
 def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
-        psnr(
-            quantise(upscaler.luminance(protocol.admitted(planes.interpolated))),
-            planes.reference,
-            shave=upscaler.scale,
-            peak=PEAK,
-        )
+        protocol.scores(
+            upscaler.estimate(protocol.fed(planes, upscaler.takes)), planes, upscaler.scale, metrics=["psnr_db"]
+        )["psnr_db"]
         for _, planes in examples
     ]
     return sum(values) / len(values)
 
 
-def _check_size(name: str, planes: Planes, scale: int) -> None:
-    h, w = planes.reference.shape
-    least = smallest_side(scale)
+def _check_size(name: str, planes: Planes, scale: int, protocol: Protocol) -> None:
+    h, w = planes.reference.shape[:2]
+    least = protocol.smallest_side(scale)
     if min(h, w) < least:
         msg = f"{name} was to be measured at x{scale}, but is {w}×{h}; {least}×{least} is the least."
         raise InputError(msg)

@@ -1,9 +1,11 @@
 """Running a network on images: luminance for measurements, colour for pictures."""
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 from numpy import ndarray
-from torch import nn
+from torch import Tensor, nn
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
@@ -19,14 +21,19 @@ from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.weights import Subject
 from srrepro.kernels.convolution import Mode, Native, fastest_mode
-from srrepro.pixels.color import from_ycbcr, to_ycbcr
+from srrepro.models.recipe import Input, takes
+from srrepro.pixels.color import as_rgb, from_ycbcr, to_ycbcr
 from srrepro.pixels.resize import imresize
 from srrepro.progress import track
-from srrepro.protocols.protocol import quantise
+from srrepro.protocols.protocol import LEVELS, quantise
 
 PicturePrecision = Literal["float32", "bfloat16"]
 MEMORY = 4 << 30
 """Bytes that the planes of a network may take unless somebody says otherwise: 4 megapixels of 64 planes."""
+
+
+PROBE = 64
+"""Pixels of a side of the image that shapes are found out with."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class Upscaler:
 
     Raises
     ------
-    InputError : `memory` does not even hold a tile that is as large as its overlap; native convolutions in bfloat16.
+    InputError : the network does not take what it says, or gives an image of another size than the scale asks for;
+        `memory` does not even hold a tile that is as large as its overlap; native convolutions in bfloat16.
     """
 
     subject: Subject
@@ -60,7 +68,8 @@ class Upscaler:
                 "Leave out the mode."
             )
             raise InputError(msg)
-        least = (4 * self._radius + 1) ** 2 * _bytes_per_pixel(self.network)
+        self._check_output()
+        least = (4 * self._radius + 1) ** 2 * self._bytes_per_pixel
         if self._radius and self.memory < least:
             msg = (
                 f"{self.subject.name} was to be run in {self.memory / 2**20:.3g} MiB, but a pixel of its output is "
@@ -71,66 +80,126 @@ class Upscaler:
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
+    def takes(self) -> Input:
+        return takes(self.network)
+
+    @property
+    def _factor(self) -> int:
+        """Pixels of the output to one of the input, in a row."""
+        return self.scale if self.takes.small else 1
+
+    @property
     def _radius(self) -> int:
         return getattr(self.network, "radius", None) or 0
 
-    def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
-        """The estimate for an interpolated luminance, both of about 0 to 1; neither clipped nor rounded.
+    def _check_output(self) -> None:
+        """What it says that it takes, and what it gives, must fit; found out without computing anything."""
+        side = PROBE
+        given = (1, self.takes.channels, side, side + 1)
+        wanted = (1, self.takes.channels, side * self._factor, (side + 1) * self._factor)
+        asked = f"{self.subject.name} was to be run at x{self.scale}, and was given {given} ({self.takes.name})"
+        try:
+            found = tuple(on_meta(self.network)(torch.empty(given, device="meta")).shape)
+        except RuntimeError as error:
+            msg = f"{asked}, but does not take that: {error}"
+            raise InputError(msg) from error
+        if found != wanted:
+            msg = (
+                f"{asked}, but gave {found} instead of {wanted}. It takes something else, is made for another scale, "
+                "or is not padded; nothing is measured of it."
+            )
+            raise InputError(msg)
+
+    @cached_property
+    def _bytes_per_pixel(self) -> int:
+        """Of its input: the planes before and after a layer exist at the same time, and once more if it pads them."""
+        most = 4
+
+        def note(_layer: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+            nonlocal most
+            planes = sum(each.shape[1] * round(each.shape[-1] / PROBE) ** 2 for each in (inputs[0], out))
+            most = max(most, 2 * 4 * planes)
+
+        network = on_meta(self.network)
+        for module in network.modules():
+            if any(parameter.ndim == 4 for parameter in module.parameters(recurse=False)):
+                module.register_forward_hook(note)
+        network(torch.empty(1, self.takes.channels, PROBE, PROBE, device="meta"))
+        return most
+
+    @torch.inference_mode()
+    def estimate(self, image: Float[ndarray, "h w *c"], *, shown: bool = False) -> Float32[ndarray, "H W *c"]:
+        """The network's image for one that it takes, both of about 0 to 1; neither clipped nor rounded.
 
         Raises
         ------
-        InputError : the network's output is not of the size of its input.
+        InputError : the image has other channels, or the output is not of the size that it should have.
         """
-        return self._estimate(interpolated)
-
-    @torch.inference_mode()
-    def _estimate(self, interpolated: Float[ndarray, "h w"], *, shown: bool = False) -> Float32[ndarray, "h w"]:
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        if channels != self.takes.channels:
+            msg = f"{self.subject.name} takes {self.takes.name}, but was given an image of {channels} channels."
+            raise InputError(msg)
         self.network.eval()
-        plane = torch.from_numpy(np.ascontiguousarray(interpolated, np.float32))
-        estimate = torch.empty_like(plane)
-        fitting = self.memory // _bytes_per_pixel(self.network)
-        whole = plane.numel() <= fitting or not self._radius
-        side = max(plane.shape) if whole else math.isqrt(fitting) - 2 * self._radius
-        tiles = list(_tiles(plane.shape[0], plane.shape[1], side, overlap=self._radius))
-        what = f"{self.subject.name}, {plane.shape[1]}×{plane.shape[0]}, tiles"
+        planes = torch.from_numpy(np.ascontiguousarray(image, np.float32))
+        planes = planes[None] if image.ndim == 2 else planes.movedim(2, 0)
+        height, width = planes.shape[1:]
+        times = self._factor
+        estimate = torch.empty(channels, height * times, width * times)
+        fitting = self.memory // self._bytes_per_pixel
+        whole = height * width <= fitting or not self._radius
+        side = max(height, width) if whole else math.isqrt(fitting) - 2 * self._radius
+        tiles = list(_tiles(height, width, side, overlap=self._radius))
+        what = f"{self.subject.name}, {width}×{height}, tiles"
         for inside, around, kept in track(tiles, what, total=len(tiles)) if shown else tiles:
-            tile = plane[around].to(self.device)[None, None].to(memory_format=torch.channels_last)
+            tile = planes[:, *around].to(self.device)[None].to(memory_format=torch.channels_last)
             with (
                 self._convolutions(),
                 torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
                 torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"),
             ):
                 output = self.network(tile)
-            if output.shape != tile.shape:
+            wanted = (1, channels, tile.shape[2] * times, tile.shape[3] * times)
+            if output.shape != wanted:
                 msg = (
-                    f"{self.subject.name} was given {tuple(tile.shape)}, an interpolated luminance, but gave "
-                    f"{tuple(output.shape)}. It takes something else, or is not padded; nothing is measured of it."
+                    f"{self.subject.name} was given {tuple(tile.shape)} ({self.takes.name}), but gave "
+                    f"{tuple(output.shape)} instead of {wanted}; nothing is measured of it."
                 )
                 raise InputError(msg)
-            estimate[inside] = output[0, 0][kept].float().cpu()
-        return estimate.numpy()
+            estimate[:, *_times(inside, times)] = output[0][:, *_times(kept, times)].float().cpu()
+        return (estimate[0] if image.ndim == 2 else estimate.movedim(0, 2)).numpy()
 
     def _convolutions(self) -> AbstractContextManager[Any]:
         mode = self.mode or fastest_mode(self.device, self.precision)
         return Native(self.threads) if mode == "native" else nullcontext()
 
-    def image(self, rgb: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
-        """A picture enlarged: luminance by the network, colour by bicubic interpolation. Grey stays grey."""
-        if rgb.ndim == 2:
-            return quantise(self._estimate(imresize(rgb / 255.0, self.scale), shown=True))
-        ycbcr = imresize(to_ycbcr(rgb), self.scale)
-        ycbcr[..., 0] = self._estimate(ycbcr[..., 0] / 255, shown=True) * 255
+    def image(self, picture: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
+        """A picture enlarged: as RGB, or luminance by the network and chroma by bicubic; grey stays grey."""
+        if self.takes.channels == 3:
+            enlarged = quantise(self._enlarged(as_rgb(picture) / LEVELS))
+            return enlarged if picture.ndim == 3 else enlarged[..., 1]
+        if picture.ndim == 2:
+            return quantise(self._enlarged(picture / LEVELS))
+        low = to_ycbcr(picture)
+        ycbcr = imresize(low, self.scale)
+        ycbcr[..., 0] = self._enlarged(low[..., 0] / LEVELS) * LEVELS
         return from_ycbcr(ycbcr)
+
+    def _enlarged(self, low: Float[ndarray, "h w *c"]) -> Float32[ndarray, "H W *c"]:
+        return self.estimate(low if self.takes.small else imresize(low, self.scale), shown=True)
 
 
 Area = tuple[slice, slice]
 Tile = tuple[Area, Area, Area]
 
 
-def _bytes_per_pixel(network: nn.Module) -> int:
-    """The planes before and after a layer exist at the same time, and once more where padding copies them."""
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    return max((2 * 4 * (layer.in_channels + layer.out_channels) for layer in layers), default=4)
+def on_meta(network: nn.Module) -> nn.Module:
+    """A copy without numbers, in evaluation mode, which only says which shapes come out."""
+    return copy.deepcopy(network).to("meta").eval()
+
+
+def _times(area: Area, factor: int) -> Area:
+    rows, columns = (slice(part.start * factor, part.stop * factor) for part in area)
+    return rows, columns
 
 
 def _tiles(height: int, width: int, side: int, *, overlap: int) -> Iterator[Tile]:
@@ -204,7 +273,7 @@ def _subject_and_network(
         raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:
-        return weights.of_interpolation(recipe, scale), recipe.network()
+        return weights.of_interpolation(recipe, scale), recipe.network(scale)
     file = weights.shipped(name, scale)
     if not file.exists():
         option = "" if recipe.training.scales else f" --scale {scale}"

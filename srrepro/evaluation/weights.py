@@ -136,7 +136,7 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
     if scale not in (served or (trained_for,)):
         msg = f"{asked}, but they were trained for {', '.join(f'x{known}' for known in served or (trained_for,))}."
         raise InputError(msg)
-    network = recipe.network()
+    network = recipe.network(scale)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -156,7 +156,7 @@ def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:
     known = {file.sha256: (file.sets[0], file.name) for file in _released()}.get(sha256_of(path))
     problems = []
     for weights in models.authors().values():
-        network = weights.network()
+        network = weights.network(scale)
         if known is not None and (weights.set != known[0] or known[1] not in weights.files.values()):
             continue
         try:
@@ -187,7 +187,7 @@ def fetch_authors(folder: DataFolder, weights: AuthorsWeights, scale: int) -> tu
         raise InputError(msg)
     fetch(folder, weights.set)
     file = next(file for file in members(weights.set) if file.name == weights.files[scale])
-    network = weights.network()
+    network = weights.network(scale)
     weights.load(network, _arrays(folder.root / file.path))
     return of_authors(weights, scale), network
 

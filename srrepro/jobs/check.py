@@ -16,7 +16,6 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
-from srrepro.data.degrade import degrade
 from srrepro.data.registry import DataFolder, fetch
 from srrepro.data.stores import Example
 from srrepro.errors import InputError, Lacking
@@ -26,7 +25,8 @@ from srrepro.evaluation.upscaler import load
 from srrepro.jobs import suites
 from srrepro.jobs.suites import Train, Workshop
 from srrepro.pixels import images
-from srrepro.protocols.protocol import MATLAB_Y, PROTOCOLS
+from srrepro.protocols.degradation import Degradation, degrade
+from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import read
 from srrepro.training.loop import Diverged, Stopped
@@ -78,8 +78,10 @@ def check(committed: Path, names: Sequence[str], shop: Workshop) -> Outcome:
                 raise
             outcome.lacking[dataset] = str(error)
             continue
-        examples = [Example(path.name, degrade(images.read(path), scale)) for path in paths]
+        degraded: dict[Degradation, list[Example]] = {}
         for row in rows:
+            protocol = PROTOCOLS[row["protocol"]]
+            how = protocol.degradation
             try:
                 upscaler = load(
                     row["model"], scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=shop.mode
@@ -87,7 +89,9 @@ def check(committed: Path, names: Sequence[str], shop: Workshop) -> Outcome:
             except Lacking as error:
                 outcome.lacking[row["model"]] = str(error)
                 continue
-            scores = evaluate(upscaler, dataset, examples, protocol=PROTOCOLS[row["protocol"]])
+            if how not in degraded:
+                degraded[how] = [Example(path.name, degrade(images.read(path), scale, how)) for path in paths]
+            scores = evaluate(upscaler, dataset, degraded[how], protocol=protocol)
             outcome.rows.append(_compared(tables.quality_row(upscaler.subject, scores), row))
     outcome.rows.append(_demo(shop))
     return outcome

@@ -83,7 +83,7 @@ def read(path: Path, shop: Workshop) -> Arrival:
             device=last["device"],
             mode=last["mode"],
         )
-        network = run.recipe.network()
+        network = run.network()
         network.load_state_dict(copy.values["network"])
     except (KeyError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
         raise checkpoint.damaged(path) from error

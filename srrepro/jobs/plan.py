@@ -139,7 +139,8 @@ def _lacking(job: Job, scales: Sequence[int], shop: Workshop) -> Iterator[str]:
         if not _present(shop.folder, weights.set, weights.files.get(job.scale)):
             yield f"weights of {weights.set}"
     measured = dict.fromkeys([*wanted[1:], *job.test_sets])
-    paths = [EvaluationShape(name, scale).path(shop.folder) for name in measured for scale in scales]
+    how = (job.protocol if isinstance(job, Measure) else run_of(job, shop, "float32").protocol).degradation
+    paths = [EvaluationShape(name, scale, how).path(shop.folder) for name in measured for scale in scales]
     if isinstance(job, Train):
         paths.append(run_of(job, shop, "float32").shape.path(shop.folder))
     if missing := sum(not path.exists() for path in paths):
@@ -185,10 +186,10 @@ def _measured(name: str, scale: int | None, device: str, precision: str, mode: s
     """Of steps on patches of noise, which take as long as any; None where they cannot be taken."""
     run = Run(recipe=models.recipe(name), scale=scale, device=device, precision=precision, mode=mode)  # type: ignore[arg-type]
     training, patches = run.training, run.training.patches
-    side = patches.patch // run.scales[0] if patches.takes == "low" else patches.patch
-    inputs = torch.rand(training.batch, 1, side, side, device=device)
-    high = torch.rand(training.batch, 1, patches.label, patches.label, device=device)
-    network = run.recipe.network().train()
+    channels, side = patches.takes.channels, run.shape.side
+    inputs = torch.rand(training.batch, channels, side, side, device=device)
+    high = torch.rand(training.batch, channels, patches.label, patches.label, device=device)
+    network = run.network().train()
     training.init(network)
     try:
         with Engine(network, training, device=device, precision=run.precision, mode=run.mode) as engine:

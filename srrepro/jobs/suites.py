@@ -6,12 +6,11 @@ Over 300 lines: a job, its place in a suite and what it leaves are one story.
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-import pandas as pd
 from filelock import FileLock, Timeout
 from torch import nn
 
@@ -25,7 +24,8 @@ from srrepro.evaluation.upscaler import MEMORY, Upscaler, load
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import described
 from srrepro.progress import in_words, say
-from srrepro.protocols.protocol import MATLAB_Y, VDSR_Y, Protocol
+from srrepro.protocols.named import MATLAB_Y, VDSR_Y, protocol_named
+from srrepro.protocols.protocol import Protocol
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import machine, provenance
 from srrepro.training import carry
@@ -111,7 +111,7 @@ def _t91() -> Iterator[Job]:
         yield Measure(name="bicubic", scale=scale)
     for released in models.authors().values():
         for scale in released.files:
-            yield Measure(name=released.name, scale=scale)
+            yield Measure(name=released.name, scale=scale, protocol=protocol_named(released.protocol))
     for name in CLAMPED:
         for scale in SCALES:
             yield Measure(name=name, scale=scale, protocol=VDSR_Y)
@@ -397,7 +397,7 @@ def _train(run: Run, job: Train, name: str, shop: Workshop, *, force: bool, fres
             run = _as_before(run, begun.stretches[-1].made_with)
         for test_set in job.test_sets:  # before the long work, not after it
             for scale in run.scales:
-                prepare_evaluation(shop.folder, EvaluationShape(test_set, scale))
+                prepare_evaluation(shop.folder, EvaluationShape(test_set, scale, run.protocol.degradation))
         made_with = provenance(shop.device)  # now: the clone may change while this process runs what it has read
         say(f"{run.title} seed {run.seed}: mode {run.mode}, {run.precision}, {made_with['machine']}")
         network, state = train(
@@ -481,27 +481,29 @@ def _about(run: Run, shop: Workshop, state: State) -> dict[str, Any]:
         "device": run.device,
         "precision": run.precision,
         "mode": run.mode,
-        "store": {"shape": asdict(run.shape), "digest": digest_of(shop.folder, run.shape)},
+        "store": {"shape": run.shape.as_evidence(), "digest": digest_of(shop.folder, run.shape)},
         "finished": _now(),
     }
 
 
 def _scores(upscaler: Upscaler, test_sets: Sequence[str], shop: Workshop, protocol: Protocol) -> list[Score]:
+    scale, how = upscaler.scale, protocol.degradation
     return [
         score
         for name in test_sets
-        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, upscaler.scale), protocol=protocol)
+        for score in evaluate(upscaler, name, TestSet(name).examples(shop.folder, scale, how), protocol=protocol)
     ]
 
 
 def _compare(kept: Path, scores: Sequence[Score]) -> None:
-    before = pd.DataFrame([asdict(score) for score in evidence.read(kept).scores])
-    again = pd.DataFrame([asdict(score) for score in scores])
-    both = before.merge(again, on=["dataset", "scale", "image"], suffixes=("", "_again"))
-    if len(both) != len(before) or len(both) != len(again):
+    before, again = (
+        {(score.dataset, score.scale, score.image): score.values["psnr_db"] for score in some}
+        for some in (evidence.read(kept).scores, scores)
+    )
+    if before.keys() != again.keys():
         say(f"{kept.name}, repeated: not on the same images as before")
         return
-    largest = float((both["psnr_db"] - both["psnr_db_again"]).abs().max())
+    largest = max(abs(before[image] - again[image]) for image in before)
     verdict = "the same numbers" if largest == 0 else f"differs by up to {largest:.6f} dB on an image"
     say(f"{kept.name}, repeated: {verdict}; the evidence stays as it was")
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from srrepro.kernels.convolution import POINTS, C, in_tiles, known, transformed_for_tiles
-from srrepro.models.recipe import rectified
+from srrepro.models.recipe import rectified, takes
 
 IMAGES = 16
 """That a thread takes through a network at a time: enough to be worth a start, few enough that what one layer leaves is
@@ -78,9 +78,14 @@ class Chain:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, network: nn.Module, image: Tensor) -> "Chain | None":
-        """The network as a chain, found by taking an image [1, 1, h, w] through it; None if it is more than that."""
-        with _Tracing(image) as trace:
+    def of(cls, network: nn.Module, side: int) -> "Chain | None":
+        """The network as a chain, found by taking an image of that side through it; None if it is more than that.
+
+        Only luminance is chained.
+        """
+        if takes(network).channels != 1:
+            return None
+        with _Tracing(torch.zeros(1, 1, side, side)) as trace:
             out = network(trace.inputs)
         own = [id(tensor) for layer in trace.layers for tensor in (layer.weight, layer.bias) if tensor is not None]
         whole = sorted(own) == sorted(map(id, network.parameters()))

@@ -32,14 +32,50 @@ def rectified(layer: nn.Module, planes: Float[Tensor, "n i h w"]) -> Float[Tenso
     return relu(layer(planes), inplace=True)
 
 
+@dataclass(frozen=True)
+class Input:
+    """What a network takes, and with it what it gives: an image of the same colour, in the size of the high one.
+
+    `small`: the low image, which the network enlarges; otherwise the interpolated one. `channels`: 1 is luminance,
+    3 is RGB. In a recipe it is its name.
+    """
+
+    name: str
+    small: bool
+    channels: int
+
+
+INTERPOLATED = Input("interpolated", small=False, channels=1)
+LOW = Input("low", small=True, channels=1)
+LOW_RGB = Input("low-rgb", small=True, channels=3)
+INTERPOLATED_RGB = Input("interpolated-rgb", small=False, channels=3)
+
+
+Network = Callable[[int], nn.Module]
+"""Makes a network for a scale: a module with a class attribute `takes`, its `Input`.
+
+In evaluation mode it gives an image `scale` times as large as a small one, or as large as an interpolated one; in
+training mode the central part of that, as large as the labels. Its `radius` is how far, in pixels of its input, a pixel
+of it reaches; None, or none at all, where every pixel reaches everywhere: such a network is never tiled."""
+
+
+def takes(network: nn.Module) -> Input:
+    """What a network takes; the interpolated luminance if it does not say."""
+    found: Input = getattr(network, "takes", INTERPOLATED)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patches:
-    """Training pairs: `patch` pixels square, every `stride` pixels; the loss looks at the central `label` pixels."""
+    """Training pairs: `patch` pixels square, every `stride` pixels, both of the high image.
+
+    The loss looks at the central `label` pixels.
+    """
 
     patch: int
     stride: int
     label: int
-    takes: Literal["interpolated", "low"] = "interpolated"
+    takes: Input = INTERPOLATED
 
 
 @dataclass(frozen=True)
@@ -96,7 +132,7 @@ class EuclideanLoss:
     With a mean over pixels instead, the same learning rate is too small by label² / 2: 220.5 for labels of 21 pixels.
     """
 
-    def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+    def __call__(self, estimate: Float[Tensor, "n c h w"], high: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().sum() / (2 * len(high))
 
 
@@ -104,7 +140,7 @@ class EuclideanLoss:
 class SquaredError:
     """Squared errors summed over the pixels, averaged over the patches: `EuclideanLoss` without its half."""
 
-    def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+    def __call__(self, estimate: Float[Tensor, "n c h w"], high: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().sum() / len(high)
 
 
@@ -112,7 +148,7 @@ class SquaredError:
 class MeanSquaredError:
     """Squared errors averaged over patches and pixels: PyTorch's usual loss, pixels / 2 times smaller than Caffe's."""
 
-    def __call__(self, estimate: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
+    def __call__(self, estimate: Float[Tensor, "n c h w"], high: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().mean()
 
 
@@ -269,13 +305,13 @@ class TurnAndFlip:
 
     def __call__(
         self,
-        inputs: Float[Tensor, "n 1 h h"],
-        labels: Shaped[Tensor, "n 1 p p"],
+        inputs: Float[Tensor, "n c h h"],
+        labels: Shaped[Tensor, "n c p p"],
         *,
         seed: int,
         step: int,
         which: Tensor | None = None,
-    ) -> tuple[Float[Tensor, "n 1 h h"], Shaped[Tensor, "n 1 p p"]]:
+    ) -> tuple[Float[Tensor, "n c h h"], Shaped[Tensor, "n c p p"]]:
         number = Random(f"{seed} {step}").randrange(8)
         return _turned(inputs, number), _turned(labels, number)
 
@@ -291,13 +327,13 @@ class EveryImage:
 
     def __call__(
         self,
-        inputs: Float[Tensor, "n 1 h h"],
-        labels: Shaped[Tensor, "n 1 p p"],
+        inputs: Float[Tensor, "n c h h"],
+        labels: Shaped[Tensor, "n c p p"],
         *,
         seed: int,
         step: int,
         which: Int64[Tensor, " n"] | None = None,
-    ) -> tuple[Float[Tensor, "n 1 h h"], Shaped[Tensor, "n 1 p p"]]:
+    ) -> tuple[Float[Tensor, "n c h h"], Shaped[Tensor, "n c p p"]]:
         if which is None:
             msg = "which image of every patch is to be shown? Without that, no patch would ever be turned."
             raise ValueError(msg)
@@ -306,7 +342,7 @@ class EveryImage:
     def _shown(self, planes: Tensor, which: Tensor) -> Tensor:
         """Each plane's pixels, gathered in the order of its image: nothing depends on a value, so a GPU never waits."""
         table = _pixels_of_images(planes.shape[-1], self.images, planes.device)
-        return planes.flatten(1).gather(1, table[which]).view_as(planes)
+        return planes.flatten(2).gather(2, table[which][:, None].expand(-1, planes.shape[1], -1)).view_as(planes)
 
 
 @cache
@@ -378,7 +414,7 @@ class Recipe:
 
     name: str
     model: str
-    network: Callable[[], nn.Module]
+    network: Network
     training: Training | None
     of_the_paper: bool
     note: str = ""
@@ -389,17 +425,19 @@ class Recipe:
 class AuthorsWeights:
     """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it.
 
-    `setting` is what the paper says of their training beyond the set.
+    `setting` is what the paper says of their training beyond the set; `protocol` names the measurement that its
+    numbers were made by, None is `matlab-y-v1`.
     """
 
     name: str
     model: str
-    network: Callable[[], nn.Module]
+    network: Network
     training_set: str
     set: str
     files: dict[int, str]
     load: Callable[[nn.Module, dict[str, Any]], None]
     setting: str | None = None
+    protocol: str | None = None
 
 
 def described(value: object) -> Any:
@@ -408,6 +446,8 @@ def described(value: object) -> Any:
     >>> described(Constant(lr=0.1))
     {'kind': 'Constant', 'lr': 0.1}
     """
+    if isinstance(value, Input):
+        return value.name
     if is_dataclass(value) and not isinstance(value, type):
         return {"kind": type(value).__name__, **{f.name: described(getattr(value, f.name)) for f in fields(value)}}
     if isinstance(value, tuple):

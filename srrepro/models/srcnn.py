@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from srrepro.models.recipe import (
+    INTERPOLATED,
     SGD,
     SOAP,
     AuthorsWeights,
@@ -46,7 +47,7 @@ class ThreeLayers:
     training_padding: Literal["none", "zeros"] = "none"  # paper: Training; code: SRCNN_net.prototxt, pad 0
     inference_padding: Literal["replicate", "zeros"] = "replicate"  # code: SRCNN.m, imfilter(..., 'same', 'replicate')
 
-    def __call__(self) -> "SRCNN":
+    def __call__(self, scale: int) -> "SRCNN":
         return SRCNN(self)
 
 
@@ -57,6 +58,8 @@ class SRCNN(nn.Module):
     size of the input, and every layer is padded before it, not the image once: the paddings of hidden layers differ.
     `radius` is how far, in pixels, an input pixel reaches.
     """
+
+    takes = INTERPOLATED
 
     def __init__(self, shape: ThreeLayers) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srrepro.models.recipe import (
+    INTERPOLATED,
     SGD,
     AuthorsWeights,
     ClearMomentum,
@@ -46,7 +47,7 @@ class VeryDeep:
     kernel: int = 3  # paper: Proposed Network
     residual: bool = True  # paper: Residual-Learning
 
-    def __call__(self) -> "VDSR":
+    def __call__(self, scale: int) -> "VDSR":
         return VDSR(self)
 
 
@@ -55,6 +56,8 @@ class VDSR(nn.Module):
 
     `radius` is how far, in pixels, an input pixel reaches.
     """
+
+    takes = INTERPOLATED
 
     def __init__(self, shape: VeryDeep) -> None:
         super().__init__()
@@ -115,7 +118,7 @@ class NotesNetwork:
     kernel: int = 3  # ours: as in the practice notes
     hidden: int = 20  # ours: as in the practice notes
 
-    def __call__(self) -> "NotesVDSR":
+    def __call__(self, scale: int) -> "NotesVDSR":
         return NotesVDSR(self)
 
 
@@ -125,6 +128,7 @@ class NotesVDSR(nn.Module):
     The notes add the residual in the loss; adding it here is the same mathematics, and gives an image to measure.
     """
 
+    takes = INTERPOLATED
     radius = None
 
     def __init__(self, shape: NotesNetwork) -> None:

@@ -1,23 +1,28 @@
-"""PSNR and SSIM of one plane. What is shaved and what the peak is changes the number: neither has a default."""
+"""The metrics that a protocol may name, of one plane or of RGB. A new one is a function and a line in `METRICS`.
+
+What is shaved and what the peak is changes the number: neither has a default.
+"""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Real
 from numpy import ndarray
+from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 
 WINDOW = 11
 """Pixels across Wang's Gaussian window (sigma 1.5), the smallest plane that SSIM can be taken of."""
 
 
-def psnr(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, shave: int, peak: float) -> float:
-    """Peak signal-to-noise ratio of one plane, in dB; inf when the planes are equal.
+def psnr(estimate: Real[ndarray, "h w *c"], reference: Real[ndarray, "h w *c"], *, shave: int, peak: float) -> float:
+    """Peak signal-to-noise ratio in dB; inf when the images are equal.
 
     Parameters
     ----------
     estimate, reference
-        range [0, peak]. Not rounded or clipped here; see `protocol.quantise`.
+        range [0, peak]. Not rounded or clipped here; a protocol does that before.
     shave
         pixels dropped from every edge. Papers differ.
     peak
@@ -32,27 +37,66 @@ def psnr(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, sha
     return math.inf if mean_square == 0 else 10 * math.log10(peak**2 / mean_square)
 
 
-def ssim(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, shave: int, peak: float) -> float:
+def ssim(estimate: Real[ndarray, "h w *c"], reference: Real[ndarray, "h w *c"], *, shave: int, peak: float) -> float:
     """Structural similarity as Wang et al. (2004) compute it: 11 × 11 Gaussian, sigma 1.5, population covariance.
 
-    Parameters and errors as for `psnr`; besides, 11 pixels must be left on both sides after shaving.
+    The mean over all pixels that the window fits around; of RGB the mean of the channels. Parameters and errors as for
+    `psnr`; besides, 11 pixels must be left on both sides after shaving.
     """
-    left, right = _shaved(estimate, shave, like=reference), _shaved(reference, shave, like=estimate)
-    if min(left.shape) < WINDOW:
-        msg = f"SSIM needs {WINDOW} pixels on both sides after shaving; {left.shape} are left"
-        raise ValueError(msg)
+    left, right = _for_windows(estimate, reference, shave)
     return float(
         structural_similarity(  # type: ignore[no-untyped-call]
-            left, right, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            left,
+            right,
+            data_range=peak,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            channel_axis=2 if left.ndim == 3 else None,
         )
     )
+
+
+def ssim_toolbox(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"], *, shave: int, peak: float) -> float:
+    """`ssim` of MATLAB's Image Processing Toolbox: edges are replicated, and every pixel counts.
+
+    Parameters and errors as for `ssim`; one plane only.
+    """
+    left, right = _for_windows(estimate, reference, shave)
+    distance = np.arange(WINDOW) - WINDOW // 2
+    window = np.exp(-(distance**2) / (2 * 1.5**2))
+    window /= window.sum()
+
+    def mean(plane: ndarray) -> ndarray:
+        blurred = correlate1d(correlate1d(plane, window, axis=0, mode="nearest"), window, axis=1, mode="nearest")
+        return np.asarray(blurred)
+
+    ours, theirs = mean(left), mean(right)
+    varies, theirs_varies = mean(left * left) - ours**2, mean(right * right) - theirs**2
+    together = mean(left * right) - ours * theirs
+    small, smaller = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    above = (2 * ours * theirs + small) * (2 * together + smaller)
+    below = (ours**2 + theirs**2 + small) * (varies + theirs_varies + smaller)
+    return float(np.mean(above / below))
+
+
+METRICS: dict[str, Callable[..., float]] = {"psnr_db": psnr, "ssim": ssim, "ssim_toolbox": ssim_toolbox}
+"""By the name that they have in `scores.csv`; called as `psnr` is."""
+
+
+def _for_windows(estimate: ndarray, reference: ndarray, shave: int) -> tuple[ndarray, ndarray]:
+    left, right = _shaved(estimate, shave, like=reference), _shaved(reference, shave, like=estimate)
+    if min(left.shape[:2]) < WINDOW:
+        msg = f"SSIM needs {WINDOW} pixels on both sides after shaving; {left.shape[:2]} are left"
+        raise ValueError(msg)
+    return left, right
 
 
 def _shaved(plane: ndarray, shave: int, *, like: ndarray) -> ndarray:
     if plane.shape != like.shape:
         msg = f"an estimate is judged against a reference of its size, not {plane.shape} against {like.shape}"
         raise ValueError(msg)
-    if shave < 0 or min(plane.shape) <= 2 * shave:
+    if shave < 0 or min(plane.shape[:2]) <= 2 * shave:
         msg = f"shaving {shave} pixels from every edge leaves nothing of {plane.shape}"
         raise ValueError(msg)
     inside: ndarray = plane[shave : plane.shape[0] - shave, shave : plane.shape[1] - shave].astype(np.float64)

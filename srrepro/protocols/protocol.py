@@ -1,71 +1,175 @@
-"""The measurement behind every number, under a name. A number is compared with numbers of the same name only.
+"""The measurement behind a number, as a value: everything that the number depends on but the network and the image.
 
-`matlab-y-v1`: crop the image to a multiple of the scale; Y = MATLAB `rgb2ycbcr` on uint8; degrade Y / 255 in float
-with MATLAB's bicubic `imresize`, mirrored border, down, then up, without rounding in between (`srrepro.data.degrade`);
-run the network in float32; clip, round to uint8; drop `scale` pixels from every edge; PSNR with peak 255 and Wang's
-SSIM against the uint8 Y. A grey image is used as it is.
-
-`vdsr-y-v1`: the same, but the interpolated luminance is clamped to [16, 235] / 255 before anything uses it, bicubic's
-own row included. So the VDSR paper's tables were made (its authors' code: kjw0612/rcn 79f2bab, methods/VDSR.m).
+Numbers are compared with numbers of the same protocol only. The ones that have names are in `srrepro.protocols.named`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Real, UInt8
 from numpy import ndarray
 
-from srrepro.pixels.metrics import WINDOW, psnr, ssim
+from srrepro.errors import InputError
+from srrepro.models.recipe import Input
+from srrepro.pixels.color import COLOURS, Colour, as_rgb, full, rgb_of, studio, to_ycbcr
+from srrepro.pixels.metrics import METRICS, WINDOW
+from srrepro.pixels.resize import Border
+from srrepro.protocols.degradation import Degradation, Grey, Low, Planes
 
-PEAK = 255.0
+LEVELS = 255.0
+Rounding = Literal["u8", "none", "rgb8", "rgb8-floor"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What decides a number. `clamp`: the interpolated luminance is held between these levels of 255, or None."""
+    """What decides a number.
+
+    Parameters
+    ----------
+    colour
+        what estimate and reference are compared in, see `srrepro.pixels.color.COLOURS`.
+    low, border, grey
+        how the small image is made, see `Degradation`.
+    clamp
+        levels of 255 that the interpolated image is held between before anything uses it, bicubic's own row included.
+    rounding
+        of the estimate. `u8`: its colour is clipped and rounded, as MATLAB's uint8 does; `none`: it is left as it is;
+        `rgb8`: made RGB, if it is luminance with the interpolated chroma, clipped and rounded, and then its colour is
+        taken; `rgb8-floor`: the same, but truncated.
+    shave
+        pixels dropped from every edge; None is as many as the scale.
+    peak
+        of PSNR and SSIM, in levels.
+    metrics
+        names of `srrepro.pixels.metrics.METRICS`, PSNR first.
+    version
+        of what a name means.
+
+    Raises
+    ------
+    ValueError : the parts do not fit each other.
+    """
 
     name: str
+    colour: Colour = "studio-u8"
+    low: Low = "float"
+    border: Border = "mirror"
+    grey: Grey = "kept"
     clamp: tuple[int, int] | None = None
+    rounding: Rounding = "u8"
+    shave: int | None = None
+    peak: float = LEVELS
+    metrics: tuple[str, ...] = ("psnr_db", "ssim")
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rounding.startswith("rgb8") and self.low == "float":
+            msg = f"{self.name} rounds in RGB, so its small image must be RGB"
+            raise ValueError(msg)
+        if self.metrics[:1] != ("psnr_db",) or not set(self.metrics) <= METRICS.keys():
+            msg = f"{self.name} names the metrics {self.metrics}; there are {', '.join(METRICS)}, and PSNR comes first"
+            raise ValueError(msg)
+
+    @cached_property
+    def degradation(self) -> Degradation:
+        if self.low == "float":
+            return Degradation(low=self.low, colour=self.colour, border=self.border)
+        return Degradation(low=self.low, border=self.border, grey=self.grey)
+
+    @property
+    def signature(self) -> str:
+        """One line that says all of it; what differs in two of them is why two numbers differ.
+
+        >>> Protocol(name="vdsr-y-v1", clamp=(16, 235)).signature
+        'sr|y:studio-u8|low:float|resize:matlab-mirror|clamp:16-235|round:u8|shave:s|v:1'
+        """
+        clamp = "none" if self.clamp is None else "-".join(map(str, self.clamp))
+        shave = "s" if self.shave is None else str(self.shave)
+        parts = [f"y:{self.colour}", f"low:{self.low}", f"resize:matlab-{self.border}", f"clamp:{clamp}"]
+        parts += [f"round:{self.rounding}", f"shave:{shave}"]
+        parts += [] if self.grey == "kept" else [f"grey:{self.grey}"]
+        parts += [] if self.peak == LEVELS else [f"peak:{self.peak:g}"]
+        parts += [] if self.similarity == "ssim" else [f"ssim:{self.similarity.removeprefix('ssim_')}"]
+        return "|".join(["sr", *parts, f"v:{self.version}"])
+
+    @property
+    def similarity(self) -> str:
+        """Which of its metrics stands in the column `ssim` of tables."""
+        return next((name for name in self.metrics if name.startswith("ssim")), "none")
+
+    def shaved(self, scale: int) -> int:
+        """Pixels dropped from every edge."""
+        return scale if self.shave is None else self.shave
+
+    def smallest_side(self, scale: int) -> int:
+        """Pixels that an image needs on both sides to be measured."""
+        return WINDOW + 2 * self.shaved(scale)
 
     def admitted(self, interpolated: Float32[ndarray, "*n h w"]) -> Float32[ndarray, "*n h w"]:
-        """The interpolated luminance, about 0 to 1, as everything after it sees it."""
+        """The interpolated image, about 0 to 1, as everything after it sees it."""
         if self.clamp is None:
             return interpolated
-        low, high = (np.float32(level / PEAK) for level in self.clamp)
+        low, high = (np.float32(level / LEVELS) for level in self.clamp)
         clamped: Float32[ndarray, "*n h w"] = np.minimum(np.maximum(interpolated, low), high)
         return clamped
 
+    def fed(self, planes: Planes, takes: Input) -> Float32[ndarray, "h w *d"]:
+        """What a network is given of a degraded image.
 
-MATLAB_Y = Protocol(name="matlab-y-v1")
-VDSR_Y = Protocol(name="vdsr-y-v1", clamp=(16, 235))
-PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y)}
+        Raises
+        ------
+        InputError : it takes RGB, and there is one plane only.
+        """
+        image = planes.low if takes.small else self.admitted(planes.interpolated)
+        if takes.channels == 3 and image.ndim == 2:
+            msg = (
+                f"A network that takes {takes.name} was to be measured under {self.name}, which has one plane for it "
+                "only. Measure it under a protocol whose small image is RGB: --protocol rgb8-y-v1."
+            )
+            raise InputError(msg)
+        if takes.channels == 1 and image.ndim == 3:
+            return (self._in_colour(image * LEVELS) / LEVELS).astype(np.float32)
+        return image
+
+    def judged(self, estimate: Float[ndarray, "h w *c"], planes: Planes) -> Real[ndarray, "h w *d"]:
+        """An estimate of about 0 to 1 in levels, in the colour that is compared."""
+        if self.rounding.startswith("rgb8"):
+            rgb = with_chroma(estimate, planes.interpolated)
+            return COLOURS[self.colour](quantise(rgb, floor=self.rounding == "rgb8-floor"))
+        levels = self._in_colour(estimate * LEVELS) if estimate.ndim == 3 else estimate.astype(np.float64) * LEVELS
+        return quantise(levels / LEVELS) if self.rounding == "u8" else levels
+
+    def scores(
+        self, estimate: Float[ndarray, "h w *c"], planes: Planes, scale: int, *, metrics: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Every metric of a network's output (about 0 to 1) against the reference, or those that are named."""
+        ours = self.judged(estimate, planes)
+        reference = planes.reference if self.low == "float" else COLOURS[self.colour](planes.reference)
+        shave = self.shaved(scale)
+        return {name: METRICS[name](ours, reference, shave=shave, peak=self.peak) for name in metrics or self.metrics}
+
+    def _in_colour(self, levels: Real[ndarray, "h w 3"]) -> Real[ndarray, "h w *d"]:
+        """Of RGB that is not rounded."""
+        if self.colour == "rgb":
+            return levels
+        return full(levels) if self.colour == "full-float" else studio(levels)
 
 
-def protocol_named(name: str | None) -> Protocol:
-    """The protocol of that name; None, as recipes had it before there were two, is the first."""
-    return MATLAB_Y if name is None else PROTOCOLS[name]
+def quantise(estimate: Float[ndarray, "h w *c"], *, floor: bool = False) -> UInt8[ndarray, "h w *c"]:
+    """An image of about 0 to 1 as MATLAB's uint8(255 * estimate): clipped, rounded, halves up; or truncated."""
+    levels = np.clip(estimate.astype(np.float64) * LEVELS, 0, LEVELS)
+    return np.floor(levels if floor else levels + 0.5).astype(np.uint8)
 
 
-class Quality(NamedTuple):
-    psnr_db: float
-    ssim: float
-
-
-def quantise(estimate: Float[ndarray, "h w"]) -> UInt8[ndarray, "h w"]:
-    """Luminance of about 0 to 1 as MATLAB's uint8(255 * estimate): clipped, rounded, halves up."""
-    return np.floor(np.clip(estimate.astype(np.float64) * PEAK, 0, PEAK) + 0.5).astype(np.uint8)
-
-
-def smallest_side(scale: int) -> int:
-    """Pixels that an image needs on both sides to be measured."""
-    return WINDOW + 2 * scale
-
-
-def judge(estimate: Float[ndarray, "h w"], reference: UInt8[ndarray, "h w"], *, scale: int) -> Quality:
-    """PSNR and SSIM of a network's output (about 0 to 1) against the reference (0 to 255)."""
-    rounded = quantise(estimate)
-    return Quality(
-        psnr(rounded, reference, shave=scale, peak=PEAK),
-        ssim(rounded, reference, shave=scale, peak=PEAK),
-    )
+def with_chroma(estimate: Float[ndarray, "h w *c"], interpolated: Float[ndarray, "h w *d"]) -> Float[ndarray, "h w 3"]:
+    """RGB from a studio-range luminance and the chroma of the interpolated image; RGB as it is. All about 0 to 1."""
+    if estimate.ndim == 3:
+        return estimate
+    if interpolated.ndim == 2:  # grey: its levels are no luminance of studio range
+        return as_rgb(estimate)
+    ycbcr = to_ycbcr(interpolated.astype(np.float64) * LEVELS)
+    ycbcr[..., 0] = estimate * LEVELS
+    return rgb_of(ycbcr) / LEVELS

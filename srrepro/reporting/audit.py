@@ -8,7 +8,7 @@ from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
 from srrepro.evaluation.weights import PLACE, SHIPPING, shipped
 from srrepro.models.recipe import digest
-from srrepro.protocols.protocol import protocol_named
+from srrepro.protocols.named import protocol_named
 from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
 from srrepro.reporting.tables import differing
 

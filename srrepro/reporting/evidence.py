@@ -11,9 +11,10 @@ from typing import Any, get_args
 import pandas as pd
 
 from srrepro.errors import InputError
-from srrepro.evaluation.measure import Score
+from srrepro.evaluation.measure import BICUBIC, Score
 from srrepro.evaluation.weights import Origin, Subject
-from srrepro.protocols.protocol import PROTOCOLS
+from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
+from srrepro.protocols.protocol import Protocol
 
 WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
 
@@ -56,8 +57,10 @@ def write(
             shutil.copyfile(weights, part / WEIGHTS)
         if log:
             pd.DataFrame(log).to_csv(part / "log.csv", index=False, lineterminator="\n")
-        pd.DataFrame([asdict(score) for score in scores]).to_csv(part / "scores.csv", index=False, lineterminator="\n")
-        text = json.dumps({"subject": asdict(subject), **about}, indent=2, ensure_ascii=False)
+        _long(scores).to_csv(part / "scores.csv", index=False, lineterminator="\n")
+        signature = PROTOCOLS[scores[0].protocol].signature
+        about = {"subject": asdict(subject), "signature": signature, **about}
+        text = json.dumps(about, indent=2, ensure_ascii=False)
         (part / "run.json").write_text(text + "\n", encoding="utf-8")
         os.replace(part, folder)
     except OSError as error:
@@ -76,9 +79,8 @@ def read(folder: Path) -> Evidence:
     """
     try:
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        rows = pd.read_csv(folder / "scores.csv").to_dict("records")
         subject = Subject(**about.pop("subject"))
-        scores = [_score({str(key): value for key, value in row.items()}) for row in rows]
+        scores = _scores(pd.read_csv(folder / "scores.csv"))
         protocols = {score.protocol for score in scores}
         if not scores:
             problem = "no scores"
@@ -88,6 +90,10 @@ def read(folder: Path) -> Evidence:
             problem = (
                 f"scores under {', '.join(sorted(map(str, protocols)))}, not under one protocol that is known here"
             )
+        elif lacking := _lacking(scores, protocol := PROTOCOLS[scores[0].protocol]):
+            problem = f"no {', '.join(lacking)}"
+        elif about.get("signature", protocol.signature) != protocol.signature:
+            problem = f"{protocol.name} of another signature than the one here, {about['signature']!r}"
         else:
             problem = ""
         if problem:
@@ -115,10 +121,39 @@ def distinct(about: dict[str, Any], key: str, otherwise: str | None = None) -> l
     return list(dict.fromkeys(stretch.get(key, ended) for stretch in stretches(about)))
 
 
-def _score(row: dict[str, Any]) -> Score:
-    for column in ("psnr_db", "ssim", "bicubic_psnr_db", "bicubic_ssim"):
-        row[column] = float(row[column])  # of a column with a word in it, pandas makes words
-    return Score(**row | {"scale": int(row["scale"])})
+IMAGE = ["dataset", "scale", "image", "protocol"]
+"""The columns that name one image under one protocol."""
+
+
+def _long(scores: Sequence[Score]) -> pd.DataFrame:
+    """One row an image and metric."""
+    rows = [
+        {key: getattr(score, key) for key in IMAGE} | {"metric": metric, "value": value}
+        for score in scores
+        for metric, value in score.values.items()
+    ]
+    return pd.DataFrame(rows, columns=[*IMAGE, "metric", "value"])
+
+
+def _scores(table: pd.DataFrame) -> list[Score]:
+    """From a table of one row an image and metric, or, as folders had it first, of one row an image."""
+    if "metric" not in table:
+        table = table.assign(protocol=table.get("protocol", MATLAB_Y.name))
+        table = table.melt(IMAGE, var_name="metric", ignore_index=False).sort_index(kind="stable")
+    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    for *image, metric, value in table[[*IMAGE, "metric", "value"]].itertuples(index=False):
+        values = found.setdefault(tuple(image), {})
+        if metric in values:
+            msg = f"{metric} of {image} stands there twice"
+            raise ValueError(msg)
+        values[metric] = float(value)  # of a column with a word in it, pandas makes words
+    return [Score(str(d), int(s), str(i), str(p), values) for (d, s, i, p), values in found.items()]
+
+
+def _lacking(scores: Sequence[Score], protocol: Protocol) -> list[str]:
+    """Metrics of the protocol that an image has not."""
+    wanted = {*protocol.metrics, *(BICUBIC + metric for metric in protocol.metrics)}
+    return [f"{metric} of {score.image}" for score in scores for metric in sorted(wanted - score.values.keys())]
 
 
 def read_all(runs: Path) -> list[Evidence]:

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from srrepro import models
 from srrepro.evaluation.weights import Subject
-from srrepro.protocols.protocol import MATLAB_Y, PROTOCOLS
+from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from srrepro.protocols.protocol import protocol_named
+from srrepro.protocols.named import protocol_named
 from srrepro.reporting.evidence import Evidence, distinct
 from srrepro.reporting.published import setting_of, target
 

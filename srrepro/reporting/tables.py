@@ -17,7 +17,7 @@ from srrepro.data.registry import sets
 from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
-from srrepro.protocols.protocol import MATLAB_Y
+from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting.evidence import Evidence, distinct, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached
@@ -28,7 +28,7 @@ DEMO = "demo scenes: comparable with no paper"
 COLUMNS = [
     *("model", "origin", "training_set", "scale", "dataset", "images", "psnr_db", "ssim", "bicubic_psnr_db"),
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
-    *("protocol", "run", "precision", "published_as", "published_conf", "setting", "note"),
+    *("protocol", "signature", "run", "precision", "published_as", "published_conf", "setting", "note"),
 ]
 PRINTED_OF = ("Set5", 3)
 SECONDS_NOTE = (
@@ -46,8 +46,9 @@ def quality_row(
 ) -> Row:
     """One model on one set at one scale: means over its images, the published value, the verdict."""
     dataset, scale, protocol = scores[0].dataset, scores[0].scale, scores[0].protocol
+    by = PROTOCOLS[protocol]
     psnr_db, ssim, bicubic = (
-        mean(getattr(score, name) for score in scores) for name in ("psnr_db", "ssim", "bicubic_psnr_db")
+        mean(score.values[name] for score in scores) for name in ("psnr_db", by.similarity, "bicubic_psnr_db")
     )
     setting = setting_of(subject)
     printed = target(subject.model, subject.training_set, dataset, scale, setting=setting, protocol=protocol)
@@ -85,6 +86,7 @@ def quality_row(
         "psnr_db_mean": None,
         "psnr_db_std": None,
         "protocol": protocol,
+        "signature": by.signature,
         "run": run,
         "precision": precision,
         "published_as": subject.model,

@@ -5,7 +5,6 @@ machine for a while slows down both. Absolute times hold for the machine that th
 operations, measures peaks, memory and time, for training and for inference.
 """
 
-import copy
 import ctypes
 import gc
 import importlib.util
@@ -22,16 +21,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from numpy import ndarray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
+from srrepro.evaluation.size import multiply_adds
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
 from srrepro.kernels.convolution import Mode, fastest_mode
-from srrepro.models.recipe import Recipe
+from srrepro.models.recipe import Input, takes
 from srrepro.progress import say
 from srrepro.reporting.provenance import machine
 from srrepro.training.engine import Engine, Precision, multiplies_bfloat16, precisions
@@ -99,61 +101,48 @@ def training_speed(name: str, folder: DataFolder, device: str) -> list[Speed]:
     with tempfile.TemporaryDirectory() as scratch:
         contenders = [Contender("float32", "nchw", "plain", plain(run, folder, Path(scratch)).step)]
         contenders += [Contender(other.precision, "nhwc", other.mode, _steps(other, folder)) for other in _modes(run)]
-        flops = training_flops(recipe) * training.batch
+        flops = training_flops(run) * training.batch
         return _rows(contenders, name, "train", run.scale, device, training.batch, (label, label), flops)
 
 
 def inference_speed(name: str, size: tuple[int, int], device: str) -> list[Speed]:
     """One image of `size` (height, width) through a network: PyTorch's eager default layout, and every mode here."""
     recipe = models.recipe(name)
-    network = recipe.network().to(device).eval()
-    plane = np.random.default_rng(0).random(size, np.float32)
-    image = torch.from_numpy(plane)[None, None].to(device)
+    network = recipe.network(SCALE).to(device).eval()
+    image = _noise(takes(network), size)
+    tensor = torch.from_numpy(np.atleast_3d(image)).movedim(2, 0)[None].to(device)
     subject = of_run(recipe, None if recipe.training and recipe.training.scales else SCALE, 0, 1.0)
-    plainly = recipe.network().to(device).eval()  # its own: a network is kept in one layout
+    plainly = recipe.network(SCALE).to(device).eval()  # its own: a network is kept in one layout
 
     @torch.inference_mode()
     def plain() -> Tensor:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # the row says float32
-            out: Tensor = plainly(image)
+            out: Tensor = plainly(tensor)
         return out.cpu()
 
     modes: list[Mode] = ["eager"] if fastest_mode(device) == "eager" else ["eager", "native"]
     contenders = [Contender("float32", "nchw", "plain", plain)]
     for mode in modes:
         upscaler = Upscaler(subject, network, SCALE, device, mode=mode)
-        contenders.append(Contender("float32", "nhwc", mode, lambda upscaler=upscaler: upscaler.luminance(plane)))  # type: ignore[misc]
-    flops = forward_flops(network, *size)
+        contenders.append(Contender("float32", "nhwc", mode, lambda upscaler=upscaler: upscaler.estimate(image)))  # type: ignore[misc]
+    flops = multiply_adds(network, SCALE, *size) * 2
     return _rows(contenders, name, "infer", subject.scale, device, 1, size, flops)
 
 
-def forward_flops(network: nn.Module, height: int, width: int) -> int:
-    """Multiplications and additions of all convolutions, for one image."""
-    return sum(work for _, work in _layers(network, height, width))
+def _noise(what: Input, size: tuple[int, int]) -> ndarray:
+    """An image that a network takes, so that its output is of about that size."""
+    height, width = (side // SCALE for side in size) if what.small else size
+    channels = () if what.channels == 1 else (what.channels,)
+    return np.random.default_rng(0).random((height, width, *channels), np.float32)
 
 
-def training_flops(recipe: Recipe) -> int:
-    """Of one patch: forward, the gradient by the weights, and by the input of every layer but the first."""
-    assert recipe.training is not None, f"{recipe.name} has nothing to train"
-    patch = recipe.training.patches.patch
-    layers = _layers(recipe.network().train(), patch, patch)
-    return 3 * sum(work for _, work in layers) - layers[0][1]
-
-
-def _layers(network: nn.Module, height: int, width: int) -> list[tuple[nn.Conv2d, int]]:
-    """Every convolution in the order in which it is computed, with its operations."""
-    found: list[tuple[nn.Conv2d, int]] = []
-
-    def note(layer: nn.Module, _inputs: Any, out: Tensor) -> None:
-        assert isinstance(layer, nn.Conv2d)
-        found.append((layer, 2 * layer.weight[0].numel() * out.numel()))
-
-    shape_only = copy.deepcopy(network).to("meta")
-    hooks = [m.register_forward_hook(note) for m in shape_only.modules() if isinstance(m, nn.Conv2d)]
-    shape_only(torch.empty(1, 1, height, width, device="meta"))
-    for hook in hooks:
-        hook.remove()
-    return found
+def training_flops(run: Run) -> int:
+    """Of one patch: forward, and the gradients by weights and planes that a step needs."""
+    patches = run.training.patches
+    network = run.network().to("meta").train()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, patches.takes.channels, run.shape.side, run.shape.side, device="meta")).sum().backward()
+    return int(counter.get_total_flops())
 
 
 def peak_gflops(device: str, precision: Precision) -> float:
@@ -200,7 +189,7 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
     feed = run.feed(folder)
     batches = feed.count // training.batch
     first = torch.zeros(training.batch, dtype=torch.int64, device=run.device)  # every image takes as long
-    network = run.recipe.network().train()
+    network = run.network().train()
     training.init(network)
     engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
     feed.begin_epoch(training.order(feed.count, seed=0, epoch=0))

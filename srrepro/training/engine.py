@@ -80,8 +80,7 @@ class Engine:
         self.device = device
         self.precision = precision
         self.mode = mode
-        side = training.patches.patch
-        self.chain = Chain.of(network, torch.zeros(1, 1, side, side)) if mode == "native" else None
+        self.chain = Chain.of(network, training.patches.patch) if mode == "native" else None
         self.recorded: dict[int, _Recorded] = {}  # by the number of patches: an epoch's last batch may be smaller
         self.rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]  # for recorded steps
         threads = torch.get_num_threads()
@@ -103,7 +102,7 @@ class Engine:
     def __exit__(self, *_error: object) -> None:
         torch.set_num_threads(self.threads)
 
-    def step(self, inputs: Float[Tensor, "n 1 h w"], high: Float[Tensor, "n 1 p p"], *, lr: float) -> Float[Tensor, ""]:
+    def step(self, inputs: Float[Tensor, "n c h w"], high: Float[Tensor, "n c p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
         if self.mode == "graph":
             if len(inputs) not in self.recorded:

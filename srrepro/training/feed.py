@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 from srrepro.data.registry import DataFolder
@@ -17,7 +18,7 @@ from srrepro.errors import InputError
 from srrepro.protocols.protocol import Protocol
 
 T = TypeVar("T")
-Batch = tuple[Float32[Tensor, "n 1 h h"], UInt8[Tensor, "n 1 p p"]]
+Batch = tuple[Float32[Tensor, "n c h h"], UInt8[Tensor, "n c p p"]]
 
 
 def ahead(batches: Iterator[T]) -> Generator[T, None, None]:
@@ -94,8 +95,7 @@ class Feed:
         self.batch = batch
         self.device = device
         self.count = count_training(folder, shape)
-        self.side = shape.patch // shape.scales[0] if shape.takes == "low" else shape.patch
-        fitting = memory // (4 * self.side**2 + label**2)
+        fitting = memory // (shape.takes.channels * (4 * shape.side**2 + label**2))
         if self.count < batch:
             msg = f"Batches of {batch} patches were to be taken from {shape.set}, but it has {self.count}."
             raise InputError(msg)
@@ -130,17 +130,23 @@ class Feed:
         """Patches by number, in the order wanted."""
         places = np.argsort(wanted.numpy(), kind="stable")
         numbers = wanted.numpy()[places]
-        inputs = np.empty((len(wanted), 1, self.side, self.side), np.float32)
-        labels = np.empty((len(wanted), 1, self.label, self.label), np.uint8)
+        channels = self.shape.takes.channels
+        inputs = np.empty((len(wanted), channels, self.shape.side, self.shape.side), np.float32)
+        labels = np.empty((len(wanted), channels, self.label, self.label), np.uint8)
         border = (self.shape.patch - self.label) // 2
         inside = slice(border, border + self.label)
         begin = 0
         for chunk in stream_training(self.folder, self.shape):
             here = slice(*np.searchsorted(numbers, (begin, begin + len(chunk.high))))
             chosen = numbers[here] - begin
-            inputs[places[here], 0] = chunk.inputs[chosen]
-            labels[places[here], 0] = chunk.high[chosen][:, inside, inside]
+            inputs[places[here]] = channels_first(chunk.inputs[chosen])
+            labels[places[here]] = channels_first(chunk.high[chosen][:, inside, inside])
             begin += len(chunk.high)
-        if self.shape.takes == "interpolated":
+        if not self.shape.takes.small:
             inputs = self.protocol.admitted(inputs)
         return torch.from_numpy(inputs).to(self.device), torch.from_numpy(labels).to(self.device)
+
+
+def channels_first(patches: ndarray) -> ndarray:
+    """[n, c, h, w], from patches whose channels, if they have several, come last."""
+    return patches[:, None] if patches.ndim == 3 else np.moveaxis(patches, -1, 1)

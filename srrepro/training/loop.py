@@ -24,9 +24,10 @@ from srrepro.evaluation.measure import TestSet, mean_psnr
 from srrepro.evaluation.upscaler import MEMORY, Upscaler
 from srrepro.evaluation.weights import Subject, of_run
 from srrepro.kernels.convolution import Mode
-from srrepro.models.recipe import SGD, Recipe, Training, digest
+from srrepro.models.recipe import SGD, Recipe, Training, digest, takes
 from srrepro.progress import Meter, in_words, say
-from srrepro.protocols.protocol import Protocol, protocol_named
+from srrepro.protocols.named import protocol_named
+from srrepro.protocols.protocol import Protocol
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Stretch
 from srrepro.training.deadline import NEVER, Deadline
@@ -62,7 +63,7 @@ class Run:
     Raises
     ------
     InputError : a scale is lacking, or given to a recipe that has its own; device, precision and mode do not fit; the
-        recipe takes the small image, which is not measured yet.
+        network takes something else than its patches hold, or gives something else than labels.
     """
 
     recipe: Recipe
@@ -84,12 +85,7 @@ class Run:
             served = ", ".join(f"x{scale}" for scale in own)
             msg = f"{asked} for x{self.scale}, but one network of it serves {served}: leave out --scale."
             raise InputError(msg)
-        if self.training.patches.takes != "interpolated":
-            msg = (
-                f"{asked}, but takes the {self.training.patches.takes} image, and what is measured is fed the "
-                "interpolated one. Networks that enlarge inside cannot be trained yet."
-            )
-            raise InputError(msg)
+        self._check_network()
         if self.precision not in precisions(self.device):
             msg = f"{asked} in {self.precision}, but {self.device} has {', '.join(precisions(self.device))}."
             raise InputError(msg)
@@ -105,6 +101,29 @@ class Run:
         if self.mode == "graph" and not isinstance(self.training.optimiser, SGD):
             msg = f"{asked} in mode graph, but only steps of SGD can be recorded. Leave out --mode."
             raise InputError(msg)
+
+    def _check_network(self) -> None:
+        """What the network says that it takes, and what it gives in training, found out without computing anything."""
+        patches, shape = self.training.patches, self.shape
+        network = self.network().to("meta").train()
+        asked = f"{self.recipe.name} was to be trained"
+        if takes(network) != patches.takes:
+            msg = f"{asked} on patches of {patches.takes.name}, but its network takes {takes(network).name}."
+            raise InputError(msg)
+        given = (2, patches.takes.channels, shape.side, shape.side)
+        wanted = (2, patches.takes.channels, patches.label, patches.label)
+        try:
+            found = tuple(network(torch.empty(given, device="meta")).shape)
+        except RuntimeError as error:
+            msg = f"{asked} on patches {given}, but its network does not take them: {error}"
+            raise InputError(msg) from error
+        if found != wanted:
+            msg = f"{asked} on patches {given} and labels {wanted}, but its network gives {found}. Mend its patches."
+            raise InputError(msg)
+
+    def network(self) -> nn.Module:
+        """A new one, as PyTorch initialises it."""
+        return self.recipe.network(self.scales[0])
 
     @property
     def training(self) -> Training:
@@ -165,6 +184,7 @@ class Run:
             patch=patches.patch,
             stride=patches.stride,
             takes=patches.takes,
+            degradation=self.protocol.degradation,
         )
 
     def name(self, folder: DataFolder) -> str:
@@ -226,7 +246,7 @@ def train(
         raise InputError(msg)
     steps, backprops = course.steps, course.seen(course.steps)
     torch.manual_seed(run.seed)
-    network = run.recipe.network()
+    network = run.network()
     training.init(network)
     watched = _watched(network, run, folder)
     engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
@@ -303,7 +323,7 @@ def train(
 
 
 def _batches(run: Run, feed: Feed, course: Course, begin: int) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """What the steps from `begin` on are made with: inputs [n, 1, h, w] and labels [n, 1, p, p], about 0 to 1."""
+    """What the steps from `begin` on are made with: inputs [n, c, h, w] and labels [n, c, p, p], about 0 to 1."""
     training, images = run.training, run.training.augmentation.images
     which = torch.empty(0, dtype=torch.int64)
     for step in range(begin, course.steps):
@@ -327,7 +347,7 @@ def _watched(network: nn.Module, run: Run, folder: DataFolder) -> Watched:
         for scale in run.scales:
             column = f"{name}_psnr_db" if run.scale is not None else f"{name}_x{scale}_psnr_db"
             upscaler = Upscaler(run.subject, network, scale, run.device, run.memory, run.mode)
-            watched[column] = upscaler, list(TestSet(name).examples(folder, scale))
+            watched[column] = upscaler, list(TestSet(name).examples(folder, scale, run.protocol.degradation))
     return watched
 
 

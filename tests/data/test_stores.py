@@ -18,7 +18,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from srrepro.data import stores
-from srrepro.data.degrade import degrade, modcrop
 from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import (
     EvaluationShape,
@@ -32,8 +31,10 @@ from srrepro.data.stores import (
     take_patches,
 )
 from srrepro.errors import InputError
+from srrepro.models.recipe import INTERPOLATED, LOW, LOW_RGB
 from srrepro.pixels.color import luminance
 from srrepro.pixels.resize import imresize
+from srrepro.protocols.degradation import MATLAB, Degradation, degrade, modcrop
 
 _rng = np.random.default_rng(0)
 COLOUR = _rng.integers(0, 256, (31, 40, 3), np.uint8)
@@ -41,7 +42,7 @@ GREY = _rng.integers(0, 256, (26, 23), np.uint8)
 TINY = _rng.integers(0, 256, (8, 50), np.uint8)  # too low for a patch of 12: gives none
 PHOTOGRAPHS = {"a.png": COLOUR, "b.png": GREY, "c.png": TINY}
 SHAPE = TrainingShape(set="photographs", scales=(2, 3), patch=12, stride=6)
-LOW = TrainingShape(set="photographs", scales=(3,), patch=12, stride=6, takes="low")
+ENLARGED = TrainingShape(set="photographs", scales=(3,), patch=12, stride=6, takes=LOW)
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def test_how_many_patches_the_images_give(name, patch, stride, counts):
 
 def test_interpolated_patches_lie_over_their_high_patches(folder):
     assert prepare_training(folder, SHAPE)
-    inputs, high, scales, _ = read_training(folder, SHAPE)
-    assert (inputs.dtype, high.dtype, scales.dtype) == (np.float32, np.uint8, np.uint8)
+    inputs, high, _ = read_training(folder, SHAPE)
+    assert (inputs.dtype, high.dtype) == (np.float32, np.uint8)
     at = 0
     for scale, image in itertools.product(SHAPE.scales, PHOTOGRAPHS.values()):
         y = luminance(image[: len(image) // scale * scale, : image.shape[1] // scale * scale])
@@ -91,55 +92,53 @@ def test_interpolated_patches_lie_over_their_high_patches(folder):
             window = slice(row, row + SHAPE.patch), slice(column, column + SHAPE.patch)
             assert_array_equal(high[at], y[window])
             assert_array_equal(inputs[at], interpolated[window])
-            assert scales[at] == scale
             at += 1
-    assert at == len(inputs) == len(high) == len(scales) > 0
+    assert at == len(inputs) == len(high) > 0
 
 
 def test_low_patches_lie_over_their_high_patches(folder):
-    prepare_training(folder, LOW)
-    inputs, high, scales, _ = read_training(folder, LOW)
+    prepare_training(folder, ENLARGED)
+    inputs, high, _ = read_training(folder, ENLARGED)
     assert inputs.shape[1:] == (4, 4)
     at = 0
     for image in PHOTOGRAPHS.values():
         y = luminance(image[: len(image) // 3 * 3, : image.shape[1] // 3 * 3])
         low = imresize(y / 255, 1 / 3).astype(np.float32)
-        for row, column in corners(*y.shape, LOW.patch, LOW.stride):
+        for row, column in corners(*y.shape, ENLARGED.patch, ENLARGED.stride):
             assert_array_equal(high[at], y[row : row + 12, column : column + 12])
             assert_array_equal(inputs[at], low[row // 3 : row // 3 + 4, column // 3 : column // 3 + 4])
             at += 1
     assert at == len(inputs) == len(high)
-    assert (scales == 3).all()
 
 
-@pytest.mark.parametrize("shape", [replace(SHAPE, scales=(3,)), LOW], ids=["interpolated", "low"])
+@pytest.mark.parametrize("shape", [replace(SHAPE, scales=(3,)), ENLARGED], ids=["interpolated", "low"])
 def test_input_and_high_show_the_same_place(shape, pretend):
     # Independent of our own resizing: bicubic keeps a slope as it is, so an input equals its high patch.
     slope = np.add.outer(np.arange(60), 2 * np.arange(72)).astype(np.uint8)
     folder = pretend({"photographs": {"slope.png": slope}})
     prepare_training(folder, shape)
-    inputs, high, _, _ = read_training(folder, shape)
+    inputs, high, _ = read_training(folder, shape)
     # What lies beyond the edges is no slope: it reaches inwards by 2 low pixels when shrinking and 2 when enlarging.
     inside = [18 <= y <= 30 and 18 <= x <= 42 for y, x in corners(60, 72, shape.patch, shape.stride)]
     assert sum(inside) == 15
-    expected = high[inside] if shape is not LOW else high[inside][:, 1::3, 1::3]  # the middle of each 3 by 3
+    expected = high[inside] if shape is not ENLARGED else high[inside][:, 1::3, 1::3]  # the middle of each 3 by 3
     assert_allclose(255 * inputs[inside], expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [SHAPE, LOW], ids=["interpolated", "low"])
+@pytest.mark.parametrize("shape", [SHAPE, ENLARGED], ids=["interpolated", "low"])
 def test_a_training_store_describes_itself(shape, folder):
     prepare_training(folder, shape)
-    side = 4 if shape is LOW else 12
+    side = 4 if shape is ENLARGED else 12
     with h5py.File(shape.path(folder)) as file:
-        assert set(file) == {shape.takes, "high", "scale"}
-        assert file[shape.takes].chunks == (128, side, side)
+        assert set(file) == {shape.takes.name, "high"}
+        assert file[shape.takes.name].chunks == (128, side, side)
         assert file["high"].chunks == (128, 12, 12)
         assert all(dataset.fletcher32 for dataset in file.values())
         described = dict(file.attrs)
     assert described["format"] == stores.FORMAT
     assert described["set"] == "photographs"
     assert described["scale"] == " ".join(map(str, shape.scales))
-    assert (described["patch"], described["stride"], described["takes"]) == (12, 6, shape.takes)
+    assert (described["patch"], described["stride"], described["takes"]) == (12, 6, shape.takes.name)
     for file in members("photographs"):
         assert file.sha256 in described["sources"]
 
@@ -237,7 +236,13 @@ def test_other_images_make_another_digest(pretend):
 
 
 def test_every_shape_has_a_file_of_its_own(folder):
-    shapes = [SHAPE, LOW, replace(LOW, takes="interpolated"), replace(SHAPE, scales=(2,)), replace(SHAPE, patch=18)]
+    shapes = [
+        SHAPE,
+        ENLARGED,
+        replace(ENLARGED, takes=INTERPOLATED),
+        replace(SHAPE, scales=(2,)),
+        replace(SHAPE, patch=18),
+    ]
     shapes += [replace(SHAPE, stride=3), replace(SHAPE, set="others"), EvaluationShape("photographs", 2)]
     shapes += [EvaluationShape("photographs", 3), EvaluationShape("others", 3)]
     assert len({shape.path(folder) for shape in shapes}) == len(shapes)
@@ -245,8 +250,8 @@ def test_every_shape_has_a_file_of_its_own(folder):
 
 @pytest.mark.parametrize("misfit", [{"scales": (2, 3)}, {"patch": 13}, {"stride": 7}])
 def test_low_patches_that_do_not_fit_the_grid_are_refused(misfit):
-    with pytest.raises(ValueError, match="multiples"):
-        replace(LOW, **misfit)
+    with pytest.raises(InputError, match="multiples"):
+        replace(ENLARGED, **misfit)
 
 
 def test_threads_that_prepare_at_once_build_one_store(folder):
@@ -336,7 +341,7 @@ def test_a_store_that_is_not_what_its_name_says(harm, found, prepare, folder):
         (replace(SHAPE, stride=4), "stride"),
         (replace(SHAPE, patch=18, stride=9), "patch, stride"),
         (replace(SHAPE, scales=(2,)), "scale"),
-        (LOW, "scale, takes"),
+        (ENLARGED, "scale, takes"),
         (EvaluationShape("photographs", 2), "kind, scale, patch, stride, takes"),
     ],
 )
@@ -371,7 +376,7 @@ def flip_one_bit(path: Path, dataset: str) -> None:
         stream.write(bytes([byte ^ 1]))
 
 
-@pytest.mark.parametrize("dataset", ["interpolated", "high", "scale"])
+@pytest.mark.parametrize("dataset", ["interpolated", "high"])
 def test_one_wrong_bit_in_a_training_store_is_noticed(dataset, folder):
     prepare_training(folder, SHAPE)
     flip_one_bit(SHAPE.path(folder), dataset)
@@ -436,10 +441,10 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(prepare, interr
     shape = SHAPE if prepare is prepare_training else EvaluationShape("photographs", 2)
     calls = itertools.count()
 
-    def interrupted(image: np.ndarray, scale: int):
+    def interrupted(image: np.ndarray, scale: int, how: Degradation):
         if next(calls) == 1:
             raise interruption
-        return degrade(image, scale)
+        return degrade(image, scale, how)
 
     with monkeypatch.context() as patch:
         patch.setattr(stores, "degrade", interrupted)
@@ -481,9 +486,49 @@ def test_the_91_images_at_scale_4(mirror, tmp_path):
     folder = DataFolder(tmp_path, mirror)
     shape = TrainingShape(set="T91", scales=(4,), patch=33, stride=14)
     assert prepare_training(folder, shape)
-    inputs, high, _, _ = read_training(folder, shape)
+    inputs, high, _ = read_training(folder, shape)
     assert inputs.shape == high.shape == (21772, 33, 33)
     with Image.open(folder.root / members("T91")[0].path) as image:
         reference, _, interpolated = degrade(np.asarray(image), 4)
     assert_array_equal(high[0], reference[:33, :33])
     assert_array_equal(inputs[0], interpolated[:33, :33])
+
+
+RGB = Degradation(low="rgb8", grey="rgb")
+
+
+def test_patches_of_rgb_lie_over_their_high_patches(folder):
+    shape = TrainingShape(set="photographs", scales=(3,), patch=12, stride=6, takes=LOW_RGB, degradation=RGB)
+    prepare_training(folder, shape)
+    inputs, high, _ = read_training(folder, shape)
+    assert (inputs.shape[1:], high.shape[1:]) == ((4, 4, 3), (12, 12, 3))
+    planes = degrade(COLOUR, 3, RGB)
+    at = corners(*planes.reference.shape[:2], 12, 6).index((12, 18))
+    assert_array_equal(high[at], COLOUR[12:24, 18:30])
+    assert_array_equal(inputs[at], planes.low[4:8, 6:10])
+
+
+def test_stores_of_other_degradations_stand_beside_each_other(folder):
+    shapes = [EvaluationShape("photographs", 2, how) for how in (MATLAB, RGB, Degradation(border="clamp"))]
+    for shape in shapes:
+        assert prepare_evaluation(folder, shape)
+    assert len({digest_of(folder, shape) for shape in shapes}) == 3
+    ((_, planes), *_) = read_evaluation(folder, shapes[1])
+    for stored, made in zip(planes, degrade(COLOUR, 2, RGB), strict=True):
+        assert_array_equal(stored, made)
+    shapes[1].path(folder).rename(shapes[2].path(folder))
+    with pytest.raises(InputError, match="differs from what was asked for in: resizer"):
+        list(read_evaluation(folder, shapes[2]))
+
+
+def test_patches_that_a_degradation_does_not_have_are_refused():
+    for takes, how in ((LOW_RGB, MATLAB), (LOW, RGB), (LOW, Degradation(colour="studio-float"))):
+        with pytest.raises(InputError, match="have other channels, or labels that are no whole levels"):
+            TrainingShape(set="photographs", scales=(3,), patch=12, stride=6, takes=takes, degradation=how)
+
+
+def test_the_demo_store_is_what_it_always_was(tmp_path):
+    """Runs are named by this digest: another one, and all evidence would be of other runs."""
+    folder, shape = DataFolder(tmp_path), TrainingShape(set="demo-train", scales=(3,), patch=33, stride=14)
+    prepare_training(folder, shape)
+    assert digest_of(folder, shape).startswith("a45ee0b5c978")

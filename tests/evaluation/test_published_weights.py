@@ -21,7 +21,7 @@ from srrepro.data.registry import DataFolder, sha256_of
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation
 from srrepro.evaluation.measure import evaluate, mean_psnr
 from srrepro.evaluation.upscaler import load
-from srrepro.protocols.protocol import PROTOCOLS
+from srrepro.protocols.named import PROTOCOLS
 
 CLONE = Path(__file__).parents[2]
 with (CLONE / "tests" / "reference" / "protocol.csv").open(newline="", encoding="utf-8") as text:
@@ -66,8 +66,8 @@ def test_reference(row: dict[str, str], folder: DataFolder, examples: Examples) 
     planes = examples(row["dataset"], scale)
     if row["ssim"]:
         scores = evaluate(upscaler, row["dataset"], planes, protocol=protocol)
-        ssim = sum(score.ssim for score in scores) / len(scores)
-        psnr_db = sum(score.psnr_db for score in scores) / len(scores)
+        ssim = sum(score.values["ssim"] for score in scores) / len(scores)
+        psnr_db = sum(score.values["psnr_db"] for score in scores) / len(scores)
         assert ssim == pytest.approx(float(row["ssim"]), abs=float(row["tolerance_ssim"]))
     else:
         psnr_db = mean_psnr(upscaler, planes, protocol=protocol)

@@ -18,6 +18,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.upscaler import Upscaler, load
+from srrepro.models.recipe import LOW, LOW_RGB, Input
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import NotesNetwork, VeryDeep
 from srrepro.pixels.color import to_ycbcr
@@ -29,7 +30,7 @@ SUBJECT = weights.of_run(RECIPE, 3, 7, 0.5)
 
 def random_network() -> nn.Module:
     torch.manual_seed(0)
-    return RECIPE.network()
+    return RECIPE.network(3)
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_mat_files_of_the_wrong_kind_are_refused(write: Callable[[Path], None], 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (5, 4), (33, 20), (64, 3)])
 def test_luminance_of_any_size(shape: tuple[int, int], saved: Path) -> None:
     plane = np.random.default_rng(0).random(shape)
-    estimate = load(saved, 3).luminance(plane)
+    estimate = load(saved, 3).estimate(plane)
     assert (estimate.shape, estimate.dtype) == (shape, np.float32)
     assert np.isfinite(estimate).all()
 
@@ -223,13 +224,13 @@ def test_luminance_is_that_of_the_network_in_evaluation_mode(saved: Path) -> Non
     upscaler.network.train()
     with torch.no_grad():
         expected = random_network().eval()(torch.from_numpy(plane)[None, None])[0, 0].numpy()
-    np.testing.assert_allclose(upscaler.luminance(plane), expected, atol=1e-6)
-    np.testing.assert_allclose(upscaler.luminance(np.asfortranarray(plane, np.float64)), expected, atol=1e-6)
+    np.testing.assert_allclose(upscaler.estimate(plane), expected, atol=1e-6)
+    np.testing.assert_allclose(upscaler.estimate(np.asfortranarray(plane, np.float64)), expected, atol=1e-6)
 
 
 def test_luminance_is_neither_clipped_nor_rounded() -> None:
     plane = np.array([[-0.3, 0.1234567, 1.7]], np.float32)
-    np.testing.assert_array_equal(bicubic().luminance(plane), plane)
+    np.testing.assert_array_equal(bicubic().estimate(plane), plane)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -274,7 +275,7 @@ VDSR = models.recipe("vdsr-t91")
 
 def test_weights_for_several_scales_are_read_at_each(tmp_path: Path) -> None:
     subject = weights.of_run(VDSR, None, 0, 1.0)
-    weights.save(VDSR.network(), tmp_path / "mine.safetensors", subject)
+    weights.save(VDSR.network(3), tmp_path / "mine.safetensors", subject)
     for scale in (2, 3, 4):
         upscaler = load(tmp_path / "mine.safetensors", scale)
         assert (upscaler.subject, upscaler.scale) == (subject, scale)
@@ -314,7 +315,8 @@ class Counting(nn.Module):
         self.radius = network.radius
 
     def forward(self, planes: Tensor) -> Tensor:
-        self.pixels.append(planes.numel())
+        if not planes.is_meta:
+            self.pixels.append(planes.numel())
         return self.network(planes)
 
 
@@ -322,12 +324,12 @@ class Counting(nn.Module):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tiles_give_what_the_whole_image_gives(name: str, pixels: int) -> None:
     torch.manual_seed(0)
-    network = Counting(NETWORKS[name]())
+    network = Counting(NETWORKS[name](3))
     image = np.random.default_rng(0).random((70, 83), np.float32)
     bytes_per_pixel = 2 * 4 * max(part.in_channels + part.out_channels for part in network.network.layers)
-    whole = Upscaler(SUBJECT, network, 3).luminance(image)
+    whole = Upscaler(SUBJECT, network, 3).estimate(image)
     assert network.pixels == [image.size]
-    tiled = Upscaler(SUBJECT, network, 3, memory=pixels * bytes_per_pixel).luminance(image)
+    tiled = Upscaler(SUBJECT, network, 3, memory=pixels * bytes_per_pixel).estimate(image)
     np.testing.assert_allclose(tiled, whole, atol=1e-6 * np.abs(whole).max())
     assert max(network.pixels[1:]) <= max(pixels, image.size * (pixels >= image.size))
     assert (len(network.pixels) == 2) == (pixels >= image.size)
@@ -335,22 +337,22 @@ def test_tiles_give_what_the_whole_image_gives(name: str, pixels: int) -> None:
 
 def test_a_network_that_sees_the_whole_image_is_never_tiled() -> None:
     torch.manual_seed(0)
-    network = Counting(NotesNetwork(filters=3, hidden=1)())
+    network = Counting(NotesNetwork(filters=3, hidden=1)(3))
     image = np.random.default_rng(0).random((40, 50), np.float32)
-    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).luminance(image) for memory in (10**9, 1)]
+    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).estimate(image) for memory in (10**9, 1)]
     assert network.pixels == [2000, 2000]
     np.testing.assert_array_equal(*estimates)
 
 
 def test_memory_that_holds_no_tile_is_refused() -> None:
     with pytest.raises(InputError, match=r"in 0\.000954 MiB, but .*9×9 pixels; allow 1 MiB or more"):
-        Upscaler(SUBJECT, NETWORKS["vdsr"](), 3, memory=1000)
+        Upscaler(SUBJECT, NETWORKS["vdsr"](3), 3, memory=1000)
 
 
 @pytest.mark.parametrize("network", [nn.Identity(), nn.Conv2d(1, 1, 3, padding=1)], ids=["identity", "no radius"])
 def test_what_names_no_radius_is_never_tiled(network: nn.Module) -> None:
     image = np.random.default_rng(0).random((40, 50), np.float32)
-    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).luminance(image) for memory in (10**9, 400)]
+    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).estimate(image) for memory in (10**9, 400)]
     np.testing.assert_array_equal(*estimates)
 
 
@@ -360,8 +362,8 @@ def test_what_names_no_radius_is_never_tiled(network: nn.Module) -> None:
 @pytest.mark.parametrize(("precision", "error"), [("float32", 1e-4), ("bfloat16", 3e-2)])
 def test_a_gpu_gives_what_a_processor_gives(precision: str, error: float, cuda: str) -> None:
     network, image = random_network(), np.random.default_rng(0).random((40, 50), np.float32)
-    expected = Upscaler(SUBJECT, network, 3).luminance(image)
-    found = Upscaler(SUBJECT, network.to(cuda), 3, cuda, precision=precision).luminance(image)
+    expected = Upscaler(SUBJECT, network, 3).estimate(image)
+    found = Upscaler(SUBJECT, network.to(cuda), 3, cuda, precision=precision).estimate(image)
     np.testing.assert_allclose(found, expected, atol=error * np.abs(expected).max())
 
 
@@ -369,5 +371,62 @@ def test_a_gpu_gives_what_a_processor_gives(precision: str, error: float, cuda: 
     "layer", [nn.ConvTranspose2d(1, 1, 3, stride=3), nn.Conv2d(1, 1, 3)], ids=["larger", "smaller"]
 )
 def test_an_output_of_another_size_is_an_error_and_never_a_crop(layer: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"was given \(1, 1, 20, 30\), an interpolated luminance, but gave"):
-        Upscaler(SUBJECT, layer, 3).luminance(np.zeros((20, 30), np.float32))
+    with pytest.raises(InputError, match=r"was given \(1, 1, 64, 65\) \(interpolated\), but gave .* instead of"):
+        Upscaler(SUBJECT, layer, 3)
+
+
+class Enlarging(nn.Module):
+    """Takes small images of some channels; its radius is what nearest neighbours and a 3×3 layer reach."""
+
+    radius = 1
+
+    def __init__(self, what: Input, scale: int) -> None:
+        super().__init__()
+        self.takes, self.scale = what, scale
+        self.layer = nn.Conv2d(what.channels, what.channels, 3, padding=1)
+        self.pixels: list[int] = []
+
+    def forward(self, low: Tensor) -> Tensor:
+        if not low.is_meta:
+            self.pixels.append(low[0, 0].numel())
+        return nn.functional.interpolate(self.layer(low), scale_factor=self.scale)
+
+
+@pytest.mark.parametrize("what", [LOW, LOW_RGB], ids=lambda what: what.name)
+def test_small_images_are_enlarged_and_tiled(what: Input) -> None:
+    torch.manual_seed(0)
+    network = Enlarging(what, 3)
+    image = np.random.default_rng(0).random((30, 41, 3) if what is LOW_RGB else (30, 41), np.float32)
+    whole = Upscaler(SUBJECT, network, 3).estimate(image)
+    assert whole.shape == (90, 123, *image.shape[2:])
+    bytes_per_pixel = 2 * 4 * 2 * what.channels
+    tiled = Upscaler(SUBJECT, network, 3, memory=12 * 12 * bytes_per_pixel).estimate(image)
+    assert max(network.pixels[1:]) <= 12 * 12 < network.pixels[0]
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+
+
+def test_a_network_of_another_scale_is_refused() -> None:
+    with pytest.raises(InputError, match=r"at x2, and was given \(1, 1, 64, 65\) \(low\), but gave .*made for another"):
+        Upscaler(SUBJECT, Enlarging(LOW, 3), 2)
+
+
+def test_an_image_of_other_channels_is_refused() -> None:
+    with pytest.raises(InputError, match="takes low-rgb, but was given an image of 1 channels"):
+        Upscaler(SUBJECT, Enlarging(LOW_RGB, 2), 2).estimate(np.zeros((20, 30), np.float32))
+
+
+@pytest.mark.parametrize("what", [LOW, LOW_RGB], ids=lambda what: what.name)
+@pytest.mark.parametrize("picture", [skimage.data.camera()[:30, :40], skimage.data.chelsea()[:30, :40]], ids=["g", "c"])
+def test_pictures_by_a_network_that_enlarges(what: Input, picture: np.ndarray) -> None:
+    network = Enlarging(what, 2)
+    with torch.no_grad():  # what comes in goes out: enlarged to nearest neighbours
+        nn.init.dirac_(network.layer.weight)
+        nn.init.zeros_(network.layer.bias)
+    enlarged = Upscaler(SUBJECT, network, 2).image(picture)
+    assert enlarged.shape == (60, 80, *picture.shape[2:])
+    nearest = picture.repeat(2, axis=0).repeat(2, axis=1).astype(int)
+    if what is LOW_RGB or picture.ndim == 2:
+        np.testing.assert_array_equal(enlarged, nearest)
+    else:
+        difference = to_ycbcr(enlarged)[..., 0] - to_ycbcr(nearest)[..., 0]
+        assert np.abs(difference).mean() < 1

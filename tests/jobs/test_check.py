@@ -127,8 +127,8 @@ def test_stores_of_an_older_version_are_not_believed(shop: Workshop, monkeypatch
     assert list(shop.folder.stores.glob("Set5_x3.h5"))
     degraded = gate.degrade
 
-    def other(image: Any, scale: int) -> Any:
-        planes = degraded(image, scale)
+    def other(image: Any, scale: int, how: Any) -> Any:
+        planes = degraded(image, scale, how)
         return planes._replace(interpolated=planes.interpolated + np.float32(0.01))
 
     monkeypatch.setattr(gate, "degrade", other)

@@ -8,7 +8,7 @@ from srrepro import models
 from srrepro.evaluation.weights import ships
 from srrepro.jobs import suites
 from srrepro.jobs.suites import SUITES, Measure
-from srrepro.protocols.protocol import VDSR_Y
+from srrepro.protocols.named import VDSR_Y
 from srrepro.training.loop import Run
 
 

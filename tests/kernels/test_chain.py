@@ -30,7 +30,7 @@ def squares(estimate: Tensor, high: Tensor) -> Tensor:
 
 
 def chain_of(network: nn.Module) -> Chain:
-    chain = Chain.of(network, torch.zeros(1, 1, 21, 21))
+    chain = Chain.of(network, 21)
     assert chain is not None
     return chain
 
@@ -70,7 +70,7 @@ def assert_close(found: list[Tensor], expected: tuple[Tensor, ...], names: list[
 @pytest.mark.parametrize("images", [1, 5])
 def test_loss_and_gradients(network: Callable[[], nn.Module], size: tuple[int, int], images: int) -> None:
     torch.manual_seed(0)
-    made = network().train()
+    made = network(3).train()
     inputs = torch.rand(images, 1, *size)
     high = torch.rand_like(made(inputs))
     loss, gradients = chained(made, inputs, high)
@@ -82,7 +82,7 @@ def test_loss_and_gradients(network: Callable[[], nn.Module], size: tuple[int, i
 def test_more_images_than_are_taken_at_a_time() -> None:
     """The loss of the parts adds up to the loss of all, whatever the weight of the share."""
     torch.manual_seed(0)
-    network = VeryDeep(depth=3, filters=16)().train()
+    network = VeryDeep(depth=3, filters=16)(3).train()
     inputs, high = (torch.rand(2 * IMAGES + 3, 1, 9, 9) for _ in range(2))
     loss, gradients = chained(network, inputs, high, weight=0.25)
     expected_loss, expected = exact(network, inputs, high)
@@ -92,7 +92,7 @@ def test_more_images_than_are_taken_at_a_time() -> None:
 
 def test_nothing_is_left_from_one_step_to_the_next() -> None:
     torch.manual_seed(0)
-    network = VeryDeep(depth=3, filters=16)().train()
+    network = VeryDeep(depth=3, filters=16)(3).train()
     inputs, high = (torch.rand(4, 1, 9, 9) for _ in range(2))
     chain = chain_of(network)
     first, before = chained(network, inputs, high, chain=chain)
@@ -107,7 +107,7 @@ def test_nothing_is_left_from_one_step_to_the_next() -> None:
 @pytest.mark.parametrize("network", [ThreeLayers(kernels=(9, 1, 5)), VeryDeep(depth=3, filters=16)], ids=str)
 def test_a_step_may_have_other_sizes_than_the_one_before(network: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
-    made = network().train()
+    made = network(3).train()
     chain = chain_of(made)
     for count, height, width in ((4, 21, 21), (IMAGES + 3, 18, 25), (1, 21, 21), (2 * IMAGES + 3, 17, 17)):
         inputs = torch.rand(count, 1, height, width)
@@ -120,7 +120,7 @@ def test_a_step_may_have_other_sizes_than_the_one_before(network: Callable[[], n
 
 def test_a_thread_may_take_two_shares() -> None:
     torch.manual_seed(0)
-    chain = chain_of(VeryDeep(depth=3, filters=16)().train())
+    chain = chain_of(VeryDeep(depth=3, filters=16)(3).train())
     inputs, high = (torch.rand(4, 1, 9, 9) for _ in range(2))
     chain.prepare()
     _, raw = chain.backward(0, inputs[:2], high[:2], loss=squares, weight=0.5)
@@ -134,7 +134,7 @@ def test_which_recipes_are_chains(name: str) -> None:
     recipe = models.recipe(name)
     assert recipe.training is not None
     side = recipe.training.patches.patch
-    found = Chain.of(recipe.network().train(), torch.zeros(1, 1, side, side))
+    found = Chain.of(recipe.network(3).train(), side)
     assert (found is not None) == (name in CHAINS)
 
 
@@ -186,8 +186,8 @@ def test_a_plain_network_is_a_chain(what: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_more_than_a_chain_is_left_to_autograd(what: str) -> None:
-    assert Chain.of(Odd(what).train(), torch.zeros(1, 1, 9, 9)) is None
+    assert Chain.of(Odd(what).train(), 9) is None
 
 
 def test_layers_that_the_c_functions_do_not_know_are_left_to_autograd() -> None:
-    assert Chain.of(VeryDeep(depth=3, filters=12)().train(), torch.zeros(1, 1, 9, 9)) is None
+    assert Chain.of(VeryDeep(depth=3, filters=12)(3).train(), 9) is None

@@ -37,7 +37,7 @@ STEPS = range(200)
 
 
 def network_955() -> nn.Module:
-    return models.recipe("srcnn-955").network()
+    return models.recipe("srcnn-955").network(3)
 
 
 def test_gaussian_init_has_its_std_and_zero_biases() -> None:
@@ -77,7 +77,7 @@ def test_euclidean_loss_is_a_mean_over_patches_and_a_sum_over_pixels() -> None:
 def test_layer_rates_of_srcnn_915_are_the_papers() -> None:
     recipe = models.recipe("srcnn-915")
     assert recipe.training is not None
-    network = recipe.network()
+    network = recipe.network(3)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     rates = {
         names[id(parameter)]: recipe.training.schedule(0.7) * group["factor"]
@@ -223,7 +223,7 @@ def test_squared_error_is_twice_the_euclidean_loss() -> None:
 
 
 def test_the_last_layer_starts_smaller_and_at_its_bias() -> None:
-    networks = [models.recipe("vdsr-10-plain").network() for _ in range(2)]
+    networks = [models.recipe("vdsr-10-plain").network(3) for _ in range(2)]
     for network, init in zip(networks, (HeInit(), HeInit(last=0.001, last_bias=0.5)), strict=True):
         torch.manual_seed(0)
         init(network)

@@ -43,7 +43,7 @@ def srcnn_m(arrays: Arrays, image: ndarray) -> ndarray:
 
 
 def network_of(shape: ThreeLayers, arrays: Arrays) -> SRCNN:
-    network = shape().eval()
+    network = shape(3).eval()
     load_authors(network, arrays)
     return network
 
@@ -124,7 +124,7 @@ def test_zero_padding_is_that_of_a_usual_convolution() -> None:
 
 def test_training_without_padding_sees_only_what_is_there() -> None:
     shape = ThreeLayers(kernels=(9, 1, 5))
-    network = shape().train()
+    network = shape(3).train()
     patch = torch.rand(1, 1, 33, 33)
     with torch.no_grad():
         inside = network(patch)
@@ -145,7 +145,7 @@ def test_hidden_layers_are_rectified_and_the_last_is_not() -> None:
 
 def test_layers_follow_the_kernels() -> None:
     shape = ThreeLayers(kernels=(9, 3, 5), filters=(7, 6))
-    layers = list(shape().layers)
+    layers = list(shape(3).layers)
     assert [tuple(layer.weight.shape) for layer in layers] == [(7, 1, 9, 9), (6, 7, 3, 3), (1, 6, 5, 5)]
     assert all(before.out_channels == after.in_channels for before, after in pairwise(layers))
 
@@ -179,4 +179,4 @@ def test_wrong_arrays_are_refused(change: Any, message: str) -> None:
     shape = ThreeLayers(kernels=(9, 3, 5), filters=(6, 4))
     arrays = random_arrays(shape.kernels, shape.filters)
     with pytest.raises(ValueError, match=message):
-        load_authors(shape(), change(arrays))
+        load_authors(shape(3), change(arrays))

@@ -55,7 +55,7 @@ def run(network: nn.Module, image: ndarray) -> ndarray:
 @pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluation"])
 def test_forward_by_hand(residual: bool, mode: bool) -> None:
     arrays, image = random_arrays(4, 5), np.random.default_rng(1).random((13, 17))
-    network = VeryDeep(depth=4, filters=5, residual=residual)().train(mode)
+    network = VeryDeep(depth=4, filters=5, residual=residual)(3).train(mode)
     load_authors(network, arrays)
     expected = by_hand(arrays, image, residual=residual)
     np.testing.assert_allclose(run(network, image), expected, atol=1e-5 * abs(expected).max())
@@ -70,12 +70,12 @@ def test_an_input_pixel_reaches_as_far_as_the_radius() -> None:
     changed = np.argwhere(run(network, before) != run(network, after))
     assert network.radius == 5
     assert (changed.min(), changed.max()) == (15 - 5, 15 + 5)
-    twenty = models.recipe("vdsr").network()
+    twenty = models.recipe("vdsr").network(3)
     assert 2 * twenty.radius + 1 == 41  # paper: the receptive field, the size of the patches
 
 
 def test_twenty_layers_of_sixty_four_filters() -> None:
-    layers = list(models.recipe("vdsr").network().layers)
+    layers = list(models.recipe("vdsr").network(3).layers)
     shapes = [(layer.in_channels, layer.out_channels, layer.kernel_size, layer.padding) for layer in layers]
     assert shapes[0] == (1, 64, (3, 3), (1, 1))
     assert shapes[-1] == (64, 1, (3, 3), (1, 1))
@@ -84,7 +84,7 @@ def test_twenty_layers_of_sixty_four_filters() -> None:
 
 def test_he_init_has_its_spread_and_zero_biases() -> None:
     torch.manual_seed(0)
-    network = models.recipe("vdsr").network()
+    network = models.recipe("vdsr").network(3)
     HeInit()(network)
     for layer in network.layers:
         count = layer.weight.numel()
@@ -125,7 +125,7 @@ def test_the_rate_falls_after_the_iterations_that_the_paper_names() -> None:
 
 def test_the_notes_network_subtracts_the_mean_of_every_image() -> None:
     torch.manual_seed(0)
-    network = NotesNetwork(hidden=2, filters=3)()
+    network = NotesNetwork(hidden=2, filters=3)(3)
     layers = list(network.layers)
     assert [layer.bias is None for layer in layers] == [True, False, False, False]
     assert [layer.out_channels for layer in layers] == [3, 3, 3, 1]
@@ -156,4 +156,4 @@ def test_the_notes_differ_from_the_paper_in_what_the_notes_say() -> None:
 )
 def test_arrays_that_do_not_fit_are_named(arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        load_authors(VeryDeep(depth=4, filters=4)(), arrays)
+        load_authors(VeryDeep(depth=4, filters=4)(3), arrays)

@@ -20,7 +20,14 @@ from srrepro.reporting.tables import write as report
 
 RECIPE = models.recipe("srcnn-915")
 LOG = [{"backprops": 8, "step": 1, "lr": 0.1, "loss": 1.0, "Set5_psnr_db": 31.0, "seconds": 1.0, "samples_per_s": 8.0}]
-SCORES = [Score("Set5", 3, "baby", 32.0, 0.9, 30.0, 0.8), Score("Set5", 3, "bird", 34.0, 0.9, 31.0, 0.8)]
+
+
+def scored(image: str, *numbers: float, dataset: str = "Set5") -> Score:
+    metrics = ("psnr_db", "ssim", "bicubic_psnr_db", "bicubic_ssim")
+    return Score(dataset, 3, image, "matlab-y-v1", dict(zip(metrics, numbers, strict=True)))
+
+
+SCORES = [scored("baby", 32.0, 0.9, 30.0, 0.8), scored("bird", 34.0, 0.9, 31.0, 0.8)]
 
 
 @pytest.fixture

@@ -12,13 +12,21 @@ from srrepro import models
 from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import of_interpolation, of_run
+from srrepro.protocols.named import MATLAB_Y
 from srrepro.reporting import evidence
 from srrepro.reporting.evidence import WEIGHTS, read, read_all, write
 
 SUBJECT = of_run(models.recipe("srcnn-915"), 3, 1, 0.25)
+
+
+def scored(image: str, *numbers: float, dataset: str = "Set5") -> Score:
+    metrics = ("psnr_db", "ssim", "bicubic_psnr_db", "bicubic_ssim")
+    return Score(dataset, 3, image, "matlab-y-v1", dict(zip(metrics, numbers, strict=True)))
+
+
 SCORES = [
-    Score("Set5", 3, "baby.bmp", 35.25 + 1e-13, 0.91234567890123, 33.9, 0.9),
-    Score("Set14", 3, "bridge.bmp", 26.0, 0.7, 25.0, 0.65),
+    scored("baby.bmp", 35.25 + 1e-13, 0.91234567890123, 33.9, 0.9),
+    scored("bridge.bmp", 26.0, 0.7, 25.0, 0.65, dataset="Set14"),
 ]
 ABOUT = {"backprops": 128, "machine": "a processor × 2", "store": {"digest": "abc"}}
 LOG = [{"backprops": 64, "loss": 0.5}, {"backprops": 128, "loss": 0.25}]
@@ -41,9 +49,30 @@ def test_what_was_written_is_read_again(runs: Path, weights: Path) -> None:
     assert folder == runs / "a-run"
     assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "scores.csv", WEIGHTS]
     found = read(folder)
-    assert (found.name, found.subject, found.scores, found.about) == ("a-run", SUBJECT, SCORES, ABOUT)
+    assert (found.name, found.subject, found.scores) == ("a-run", SUBJECT, SCORES)
+    assert found.about == ABOUT | {"signature": MATLAB_Y.signature}
+    assert list(pd.read_csv(folder / "scores.csv")) == ["dataset", "scale", "image", "protocol", "metric", "value"]
     assert pd.read_csv(folder / "log.csv").to_dict("records") == LOG
     assert (folder / WEIGHTS).read_bytes() == b"weights"
+
+
+def test_the_first_form_of_scores_is_read_for_ever(runs: Path) -> None:
+    """One row an image, with or without the name of the protocol."""
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    wide = "dataset,scale,image,psnr_db,ssim,bicubic_psnr_db,bicubic_ssim{}\n"
+    rows = [",".join(map(str, (s.dataset, s.scale, s.image, *s.values.values()))) for s in SCORES]
+    for column, value in (("", ""), (",protocol", ",matlab-y-v1")):
+        table = wide.format(column) + "".join(f"{row}{value}\n" for row in rows)
+        (folder / "scores.csv").write_text(table, encoding="utf-8")
+        assert read(folder).scores == SCORES
+
+
+def test_a_protocol_that_has_changed_its_meaning_is_named(runs: Path) -> None:
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    (folder / "run.json").write_text(text.replace("shave:s", "shave:4"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"matlab-y-v1 of another signature than the one here.*shave:4"):
+        read(folder)
 
 
 def test_what_is_not_trained_has_no_log_and_no_weights(runs: Path) -> None:

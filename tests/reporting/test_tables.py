@@ -24,13 +24,17 @@ PAPERS = models.recipe("srcnn-915")
 ABOVE = {"Set5": 30.392, "Set14": 27.541, "demo-test": 29.0, "mine": 29.0}  # bicubic, roughly
 
 
+METRICS = ("psnr_db", "ssim", "bicubic_psnr_db", "bicubic_ssim")
+
+
 def scores(
     dataset: str, *psnr_db: float, scale: int = 3, protocol: str = "matlab-y-v1", ssim: float = 0.8
 ) -> list[Score]:
     bicubic = ABOVE[dataset]
     return [
-        Score(dataset, scale, f"{number}.png", value, ssim + number / 100, bicubic, 0.8, protocol)
+        Score(dataset, scale, f"{number}.png", protocol, dict(zip(METRICS, numbers, strict=True)))
         for number, value in enumerate(psnr_db)
+        for numbers in [(value, ssim + number / 100, bicubic, 0.8)]
     ]
 
 

@@ -16,34 +16,19 @@ from srrepro.timing import speed
 from srrepro.timing.speed import (
     Contender,
     Speed,
-    forward_flops,
     inference_speed,
     record,
     training_flops,
     training_speed,
 )
 from srrepro.training.engine import precisions
-
-
-def test_operations_of_a_layer() -> None:
-    """SRCNN 9-1-5 in inference: 8,032 multiply-adds a pixel; VDSR has 664,704."""
-    assert forward_flops(models.recipe("srcnn-915").network().eval(), 10, 20) == 2 * 200 * (81 * 64 + 64 * 32 + 32 * 25)
-    weights = 9 * (64 + 18 * 64 * 64 + 64)
-    assert forward_flops(models.recipe("vdsr-t91").network().eval(), 10, 20) == 2 * 200 * weights
+from srrepro.training.loop import Run
 
 
 def test_operations_of_a_training_step() -> None:
     """Outputs of 25, 25 and 21 pixels; nothing is computed for the input of the first layer."""
     first, second, third = 2 * 625 * 81 * 64, 2 * 625 * 64 * 32, 2 * 441 * 32 * 25
-    assert training_flops(models.recipe("srcnn-915")) == 2 * first + 3 * second + 3 * third
-
-
-def test_counting_leaves_the_network_as_it_was() -> None:
-    network = models.recipe("srcnn-915").network()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    forward_flops(network, 15, 15)
-    assert all((network.state_dict()[name] == tensor).all() for name, tensor in before.items())
-    assert not any(module._forward_hooks for module in network.modules())
+    assert training_flops(Run(recipe=models.recipe("srcnn-915"), scale=3)) == 2 * first + 3 * second + 3 * third
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_what_json_cannot_keep_is_refused(values: dict[str, Any]) -> None:
 def test_a_file_is_small_enough_to_be_committed(name: str) -> None:
     recipe = models.recipe(name)
     assert recipe.training is not None
-    network = recipe.network().train()
+    network = recipe.network(3).train()
     engine = Engine(network, recipe.training, device="cpu", precision="float32")
     for parameter in engine.parameters:
         parameter.grad = torch.zeros_like(parameter)

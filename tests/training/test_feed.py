@@ -14,7 +14,8 @@ from srrepro.data import stores
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, prepare_training, read_training
 from srrepro.errors import InputError
-from srrepro.protocols.protocol import MATLAB_Y, Protocol
+from srrepro.protocols.named import MATLAB_Y
+from srrepro.protocols.protocol import Protocol
 from srrepro.training import feed as feeding
 from srrepro.training.feed import Course, Feed, ahead
 

@@ -27,6 +27,7 @@ from srrepro.evaluation.upscaler import Upscaler
 from srrepro.kernels import chain
 from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import (
+    LOW,
     SGD,
     SOAP,
     ClearMomentum,
@@ -40,6 +41,7 @@ from srrepro.models.recipe import (
 )
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
+from srrepro.protocols.degradation import MATLAB
 from srrepro.training import carry, checkpoint, deadline, engine, feed, loop
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.deadline import Deadline
@@ -250,7 +252,7 @@ def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch
     )
     assert state.log[-1]["loss"] < state.log[0]["loss"]
 
-    examples = list(evaluation.TestSet("tiny-test").examples(folder, 3))
+    examples = list(evaluation.TestSet("tiny-test").examples(folder, 3, MATLAB))
     measured = evaluation.mean_psnr(Upscaler(run.subject, network, 3), examples, protocol=run.protocol)
     assert state.log[-1]["tiny-test_psnr_db"] == measured
 
@@ -264,7 +266,7 @@ def test_one_network_for_several_scales(folder: DataFolder, workplace: Callable[
     columns = [f"{name}_x{scale}_psnr_db" for name in ("tiny-val", "tiny-test") for scale in (2, 3)]
     assert list(state.log[-1]) == ["backprops", "step", "lr", "loss", *columns, "seconds", "samples_per_s"]
     for scale in (2, 3):
-        examples = list(evaluation.TestSet("tiny-test").examples(folder, scale))
+        examples = list(evaluation.TestSet("tiny-test").examples(folder, scale, MATLAB))
         measured = evaluation.mean_psnr(Upscaler(run.subject, network, scale), examples, protocol=run.protocol)
         assert state.log[-1][f"tiny-test_x{scale}_psnr_db"] == measured
     assert state.log[-1]["loss"] < state.log[0]["loss"]
@@ -277,11 +279,17 @@ def test_a_scale_is_given_where_one_is_needed_and_only_there() -> None:
         Run(recipe=VDSR_RECIPE, scale=3)
 
 
-def test_a_recipe_that_takes_the_small_image_is_refused() -> None:
-    """Its measurement would feed the interpolated image, and read 10 dB too little without an error."""
-    enlarging = with_training(SGD_RECIPE, patches=Patches(patch=15, stride=15, label=15, takes="low"))
-    with pytest.raises(InputError, match="takes the low image"):
-        Run(recipe=enlarging, scale=3)
+def test_a_network_that_does_not_fit_its_patches_is_refused() -> None:
+    """Its training would crop, or its measurement feed another image, and read 10 dB too little without an error."""
+    small = with_training(SGD_RECIPE, patches=Patches(patch=15, stride=15, label=15, takes=LOW))
+    with pytest.raises(InputError, match="on patches of low, but its network takes interpolated"):
+        Run(recipe=small, scale=3)
+    other = with_training(SGD_RECIPE, patches=Patches(patch=15, stride=9, label=9))
+    with pytest.raises(InputError, match=r"labels \(2, 1, 9, 9\), but its network gives \(2, 1, 11, 11\)"):
+        Run(recipe=other, scale=3)
+    tiny_patches = with_training(SGD_RECIPE, patches=Patches(patch=3, stride=3, label=3))
+    with pytest.raises(InputError, match="does not take them"):
+        Run(recipe=tiny_patches, scale=3)
 
 
 def test_streamed_patches_change_nothing(
@@ -307,7 +315,6 @@ def test_the_engine_is_given_the_patches_in_their_order(
     run = replace(base, recipe=with_training(base.recipe, augmentation=NoAugmentation(), batch=batch), seed=4)
     prepare_training(folder, run.shape)
     patches = read_training(folder, run.shape)
-    assert set(patches.scale) == set(run.scales)
     epoch = len(patches.high) // batch
     assert len(patches.high) % batch, "the data should not divide into batches, so that what is left over shows"
     assert 2 * epoch < STEPS
@@ -625,7 +632,7 @@ def test_rates_and_flags_are_the_engines_when_a_state_comes_from_elsewhere() -> 
     """On a GPU the rates of a recorded step are tensors, and flags may differ: none of that is carried."""
     torch.manual_seed(0)
     batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
-    ours, theirs = (Engine(SGD_RECIPE.network(), SGD_RECIPE.training, device="cpu", precision="float32") for _ in "ab")
+    ours, theirs = (Engine(SGD_RECIPE.network(3), SGD_RECIPE.training, device="cpu", precision="float32") for _ in "ab")
     theirs.step(*batch, lr=1e-3)
     for group in theirs.optimiser.param_groups:
         group.update(fused=False, foreach=True, lr=torch.tensor(0.5), factor=9.0, momentum=0.1)
@@ -679,12 +686,12 @@ def test_a_gpus_modes_take_the_eager_steps(mode: Mode, precision: Precision, cud
     """The same batches, at rates that fall: a recorded step must not keep the first rate or the first bound."""
     torch.manual_seed(0)
     training: Training = NATIVE_RECIPE.training
-    start = NATIVE_RECIPE.network().train()
+    start = NATIVE_RECIPE.network(3).train()
     training.init(start)
     batches = [(torch.rand(8, 1, 11, 11, device=cuda), torch.rand(8, 1, 11, 11, device=cuda)) for _ in range(6)]
 
     def trained(mode: Mode) -> tuple[list[float], dict[str, Tensor]]:
-        network = NATIVE_RECIPE.network().train()
+        network = NATIVE_RECIPE.network(3).train()
         network.load_state_dict(start.state_dict())
         engine = Engine(network, training, device=cuda, precision=precision, mode=mode)
         rates = (0.1, 0.1, 0.01, 0.01, 0.001, 0.001)
@@ -886,7 +893,7 @@ def test_the_engines_steps_are_those_written_by_hand(name: str, mode: Mode) -> N
     training: Training = recipe.training
     label = training.patches.label
     batches = [(torch.rand(4, 1, 33, 33), torch.rand(4, 1, label, label)) for _ in range(4)]
-    ours, theirs = recipe.network().train(), recipe.network().train()
+    ours, theirs = recipe.network(3).train(), recipe.network(3).train()
     theirs.load_state_dict(ours.state_dict())
     start = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
     engine = Engine(ours, training, device="cpu", precision="float32", mode=mode)
@@ -901,7 +908,7 @@ def test_the_engines_steps_are_those_written_by_hand(name: str, mode: Mode) -> N
 def test_the_engine_takes_the_rate_of_every_step() -> None:
     torch.manual_seed(0)
     training = with_training(SGD_RECIPE, optimiser=SGD(momentum=0.0, weight_decay=0.0)).training
-    network = SGD_RECIPE.network().train()
+    network = SGD_RECIPE.network(3).train()
     engine = Engine(network, training, device="cpu", precision="float32")
     batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
     moved = []
@@ -917,7 +924,7 @@ def test_gradients_are_clipped_before_the_optimiser_sees_them() -> None:
     """The plain step: clip what the loss gives, then decay and momentum."""
     torch.manual_seed(0)
     training: Training = VDSR_RECIPE.training
-    network = VDSR_RECIPE.network().train()
+    network = VDSR_RECIPE.network(3).train()
     training.init(network)
     weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     velocity = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -963,12 +970,12 @@ def test_threads_share_a_batch(shares: int, precision: Precision, mode: Mode, mo
     training = replace(VDSR_RECIPE.training, batch=7)  # shares need not be alike
     torch.manual_seed(0)
     batch = torch.rand(7, 1, 11, 11), torch.rand(7, 1, 11, 11)
-    start = NATIVE_RECIPE.network()
+    start = NATIVE_RECIPE.network(3)
     training.init(start)
 
     def trained(threads: int) -> tuple[float, dict[str, Tensor]]:
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-        network = NATIVE_RECIPE.network().train()
+        network = NATIVE_RECIPE.network(3).train()
         network.load_state_dict(start.state_dict())
         sharing = Engine(network, training, device="cpu", precision=precision, mode=mode)
         assert sharing.shares == threads
@@ -995,7 +1002,7 @@ def test_only_batches_of_much_work_are_shared(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     recipe = models.recipe(name)
     assert recipe.training is not None
-    assert Engine(recipe.network(), recipe.training, device="cpu", precision="float32").shares == shares
+    assert Engine(recipe.network(3), recipe.training, device="cpu", precision="float32").shares == shares
 
 
 @pytest.mark.parametrize(
@@ -1027,7 +1034,7 @@ def test_the_fastest_precision_of_a_gpu() -> None:
 
 def test_bfloat16_is_for_the_forward_pass_only() -> None:
     torch.manual_seed(0)
-    network = SOAP_RECIPE.network().train()
+    network = SOAP_RECIPE.network(3).train()
     engine = Engine(network, SOAP_RECIPE.training, device="cpu", precision="bfloat16")
     batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
     with torch.no_grad():

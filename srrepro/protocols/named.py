@@ -1,0 +1,21 @@
+"""The protocols that have names, one entry each. A name never changes its meaning: another one gets another version.
+
+`matlab-y-v1`: crop the image to a multiple of the scale; Y = MATLAB `rgb2ycbcr` on uint8; degrade Y / 255 in float
+with MATLAB's bicubic `imresize`, mirrored border, down, then up, without rounding in between; run the network in
+float32; clip, round to uint8; drop `scale` pixels from every edge; PSNR with peak 255 and Wang's SSIM against the
+uint8 Y. A grey image is used as it is.
+"""
+
+from srrepro.protocols.protocol import Protocol
+
+MATLAB_Y = Protocol(name="matlab-y-v1")
+
+VDSR_Y = Protocol(name="vdsr-y-v1", clamp=(16, 235))
+"""The VDSR paper's tables (its authors' code: kjw0612/rcn 79f2bab, methods/VDSR.m)."""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y)}
+
+
+def protocol_named(name: str | None) -> Protocol:
+    """The protocol of that name; None, as recipes had it before there were two, is the first."""
+    return MATLAB_Y if name is None else PROTOCOLS[name]
