@@ -19,7 +19,8 @@ import torch
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.errors import Diverged
+from srrepro.hardware import Hardware, Precision, machine
 from srrepro.models.recipe import (
     SOAP,
     Cosine,
@@ -31,9 +32,8 @@ from srrepro.models.recipe import (
     Training,
     TurnAndFlip,
 )
-from srrepro.reporting.provenance import machine
-from srrepro.training.engine import Precision
-from srrepro.training.loop import Diverged, Run, train
+from srrepro.training.loop import train
+from srrepro.training.run import Run
 
 SLOW_LAST = LayerRates(weights=(1, 1, 0.1), biases=(1, 1, 1))
 
@@ -98,23 +98,23 @@ COMPARED = {"srcnn-915-quick": (3, 150_000, of_srcnn), "vdsr-t91": (None, 30_000
 def measured(
     recipe: Recipe, scale: int | None, backprops: int, precision: Precision, folder: DataFolder
 ) -> dict[str, Any]:
-    mode = fastest_mode("cpu", precision)
     assert recipe.training is not None
     assert recipe.training.backprops is not None, "recipes of a length in epochs are not compared here"
     budget = backprops / recipe.training.backprops
-    run = Run(recipe=recipe, scale=scale, budget=budget, precision=precision, mode=mode, log_points=1)
-    row: dict[str, Any] = {"backprops": run.course(recipe.training.batch).steps * recipe.training.batch}
+    hardware = Hardware(precision=precision).settled()
+    run = Run(recipe=recipe, scale=scale, budget=budget, hardware=hardware, folder=folder, log_points=1)
+    row: dict[str, Any] = {"backprops": run.course_of(recipe.training.batch).steps * recipe.training.batch}
     row["precision"] = precision
     try:
         with TemporaryDirectory() as workplace:
-            _, state = train(run, folder, Path(workplace))
+            _, state = train(run, Path(workplace))
     except Diverged:
         return row
     for name, value in state.log[-1].items():
         if name.endswith("psnr_db"):
             row[name if name.startswith("val20") else f"{name}_logged_only"] = value
-    row |= {"seconds": state.log[-1]["seconds"], "mode": mode}
-    return row | {"threads": torch.get_num_threads(), "machine": machine(run.device)}
+    row |= {"seconds": state.log[-1]["seconds"], "mode": hardware.mode}
+    return row | {"threads": torch.get_num_threads(), "machine": machine(hardware.device)}
 
 
 @click.command()

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.errors import Diverged
+from srrepro.hardware import Hardware, machine
 from srrepro.models.recipe import Constant, EuclideanLoss, MeanSquaredError
 from srrepro.models.vdsr import ClipByNorm, ClipByRate
-from srrepro.reporting.provenance import machine
-from srrepro.training.loop import Diverged, Run, train
+from srrepro.training.loop import train
+from srrepro.training.run import Run
 
 ITERATIONS = 150
 EVERY = 10  # iterations between two rows of the gradients' table
@@ -68,11 +69,12 @@ def measured(
         backprops=ITERATIONS * recipe.training.batch,
         epochs=None,
     )
-    run = Run(recipe=replace(recipe, training=training), log_points=1, mode=fastest_mode("cpu"))
-    row: dict[str, Any] = {"backprops": training.backprops, "mode": run.mode}
+    hardware = Hardware(precision="float32").settled()
+    run = Run(recipe=replace(recipe, training=training), log_points=1, hardware=hardware, folder=folder)
+    row: dict[str, Any] = {"backprops": training.backprops, "mode": hardware.mode}
     with TemporaryDirectory() as workplace:
         try:
-            _, state = train(run, folder, Path(workplace))
+            _, state = train(run, Path(workplace))
         except Diverged:
             row |= {"diverged": True}
         else:

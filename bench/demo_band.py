@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 
 from srrepro.data.registry import DataFolder
-from srrepro.jobs import suites
+from srrepro.hardware import Hardware, Mode
+from srrepro.jobs.carry_out import carry_out
 from srrepro.jobs.check import DEMO, SCALE
-from srrepro.jobs.suites import Train, Workshop
-from srrepro.kernels.convolution import Mode
+from srrepro.jobs.job import Train, Workspace
 from srrepro.reporting.evidence import read
 
 RUNS: list[tuple[int, Mode, int]] = [
@@ -36,9 +36,10 @@ def main(table: Path, data: Path) -> None:
     for seed, mode, threads in RUNS:
         torch.set_num_threads(threads)
         with tempfile.TemporaryDirectory() as scratch:
-            shop = Workshop(DataFolder(data, None), Path(scratch), precision="float32", mode=mode)
-            kept, _ = suites.carry_out(Train(name=DEMO, scale=SCALE, seed=seed, test_sets=("demo-test",)), shop)
-            psnr_db = mean(score.psnr_db for score in read(kept).scores)
+            hardware = Hardware(precision="float32", mode=mode)
+            workspace = Workspace(DataFolder(data, None), Path(scratch), hardware)
+            kept, _ = carry_out(Train(name=DEMO, scale=SCALE, seed=seed, test_sets=("demo-test",)), workspace)
+            psnr_db = mean(score.values["psnr_db"] for score in read(kept).scores)
         rows.append({"seed": seed, "mode": mode, "threads": threads, "psnr_db": psnr_db})
         click.echo(rows[-1])
         pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")

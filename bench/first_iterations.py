@@ -18,11 +18,10 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.hardware import Hardware, Precision, machine
 from srrepro.models.recipe import Constant, Cosine, Recipe, Steps
-from srrepro.reporting.provenance import machine
-from srrepro.training.engine import Precision
-from srrepro.training.loop import Run, train
+from srrepro.training.loop import train
+from srrepro.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,15 @@ def main(
     data: Path,
     mirror: Path | None,
 ) -> None:
-    mode = fastest_mode("cpu", precision)
+    hardware = Hardware(precision=precision).settled()
     begun = beginning(models.recipe(name), iterations, watched)
-    run = Run(recipe=begun, precision=precision, mode=mode, log_points=points)
-    folder = DataFolder(data, mirror)
-    prepare_training(folder, run.shape)
-    workplace = Path("results/.running") / f"first-{iterations}-{run.name(folder)}"
+    run = Run(recipe=begun, hardware=hardware, folder=DataFolder(data, mirror), log_points=points)
+    prepare_training(run.folder, run.shape)
+    workplace = Path("results/.running") / f"first-{iterations}-{run.name}"
     workplace.mkdir(parents=True, exist_ok=True)
-    _, state = train(run, folder, workplace)
-    about = {"recipe": name, "precision": precision, "mode": mode}
-    where = {"threads": torch.get_num_threads(), "machine": machine(run.device)}
+    _, state = train(run, workplace)
+    about = {"recipe": name, "precision": precision, "mode": hardware.mode}
+    where = {"threads": torch.get_num_threads(), "machine": machine(hardware.device)}
     rows = pd.DataFrame([about | row | where for row in state.log])
     if table.exists():
         before = pd.read_csv(table)

@@ -28,12 +28,12 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
-from srrepro.errors import InputError
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.errors import Diverged, InputError, OutOfTime
+from srrepro.hardware import Auto, Hardware, Mode, Precision
 from srrepro.reporting.provenance import provenance
 from srrepro.training.deadline import Deadline
-from srrepro.training.engine import Precision
-from srrepro.training.loop import Diverged, OutOfTime, Run, train
+from srrepro.training.loop import train
+from srrepro.training.run import Run
 
 BENCHED = ("srcnn-915", "vdsr-t91", "srcnn-955")
 LEAST_S = 5.0
@@ -74,7 +74,7 @@ def main(out: Path, minutes: float, device: str, results: Path, data: Path, mirr
     out.mkdir(parents=True, exist_ok=True)
     time, folder = Minutes(60 * minutes, out), DataFolder(data, mirror)
     places = ["--data", str(data), *(["--mirror", str(mirror)] if mirror else [])]
-    vdsr, srcnn = vdsr_run(device, folder, results), run_of("srcnn-915", device, "float32", scale=3)
+    vdsr, srcnn = vdsr_run(device, folder, results), run_of("srcnn-915", device, "float32", folder, scale=3)
     prepare_training(folder, srcnn.shape)
     time.note("stores")
 
@@ -82,25 +82,28 @@ def main(out: Path, minutes: float, device: str, results: Path, data: Path, mirr
     for model in BENCHED:
         bench(time, 0.3 * time.seconds / len(BENCHED), model, device, places)
     if vdsr is not None:
-        trained(time, 0.5 * time.left, vdsr, folder, results)
-    trained(time, time.left, srcnn, folder, results)
+        trained(time, 0.5 * time.left, vdsr, results)
+    trained(time, time.left, srcnn, results)
     time.note("end")
 
 
-def run_of(name: str, device: str, precision: Precision, *, scale: int | None = None, seed: int = 0) -> Run:
+def run_of(
+    name: str, device: str, precision: Precision, folder: DataFolder, *, scale: int | None = None, seed: int = 0
+) -> Run:
     """In the fastest mode of the device; what only a GPU can do is float32 on a processor."""
     if device == "cpu":
         precision = "float32"
-    mode = "graph" if device == "cuda" else fastest_mode(device, precision)
-    return Run(recipe=models.recipe(name), scale=scale, seed=seed, device=device, precision=precision, mode=mode)
+    mode: Mode | Auto = "graph" if device == "cuda" else "auto"
+    hardware = Hardware(device=device, precision=precision, mode=mode).settled()
+    return Run(recipe=models.recipe(name), scale=scale, seed=seed, hardware=hardware, folder=folder)
 
 
 def vdsr_run(device: str, folder: DataFolder, results: Path) -> Run | None:
     """The first seed of three without a row; None where all have one."""
     for seed in (0, 1, 2):
-        run = run_of("vdsr-t91-code", device, "tf32", seed=seed)
+        run = run_of("vdsr-t91-code", device, "tf32", folder, seed=seed)
         prepare_training(folder, run.shape)
-        if not (results / "runs" / run.name(folder)).exists():
+        if not (results / "runs" / run.name).exists():
             return run
     return None
 
@@ -135,9 +138,9 @@ def in_time(command: list[str], seconds: float, log: Path) -> str:
     return "done" if done.returncode == 0 else f"failed, see {log.name}"
 
 
-def trained(time: Minutes, share: float, run: Run, folder: DataFolder, results: Path) -> None:
+def trained(time: Minutes, share: float, run: Run, results: Path) -> None:
     """A run from where its copies are, until it ends or its share is over."""
-    name = run.name(folder)
+    name = run.name
     workplace = time.out / name
     workplace.mkdir(exist_ok=True)
     if share < LEAST_S:
@@ -146,9 +149,8 @@ def trained(time: Minutes, share: float, run: Run, folder: DataFolder, results: 
     try:
         _, state = train(
             run,
-            folder,
             workplace,
-            made_with=provenance(run.device),
+            made_with=provenance(run.hardware.device),
             deadline=Deadline.after(share),
             carried=results / "unfinished" / f"{name}.safetensors",
         )

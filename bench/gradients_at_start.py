@@ -12,7 +12,7 @@ import torch
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
-from srrepro.training.loop import Run
+from srrepro.training.run import Run
 
 
 @click.command()
@@ -23,10 +23,10 @@ from srrepro.training.loop import Run
 def main(names: tuple[str, ...], table: Path, data: Path, mirror: Path | None) -> None:
     rows = []
     for name in names:
-        run = Run(recipe=models.recipe(name))
-        training, folder = run.training, DataFolder(data, mirror)
-        prepare_training(folder, run.shape)
-        feed = run.feed(folder)
+        run = Run(recipe=models.recipe(name), folder=DataFolder(data, mirror))
+        training = run.training
+        prepare_training(run.folder, run.shape)
+        feed = run.feed()
         torch.manual_seed(run.seed)
         network = run.network().train()
         training.init(network)

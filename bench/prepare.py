@@ -17,7 +17,8 @@ import click
 import numpy as np
 
 from srrepro.data.registry import DataFolder, fetch
-from srrepro.jobs.suites import SCALES, prepare
+from srrepro.jobs.job import SCALES
+from srrepro.jobs.prepare import prepare
 from srrepro.pixels import images
 from srrepro.pixels.color import luminance
 from srrepro.pixels.resize import imresize

@@ -20,8 +20,8 @@ from srrepro.data.stores import (
 )
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
-from srrepro.jobs.suites import training_shapes
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.hardware import Hardware
+from srrepro.jobs.prepare import training_shapes
 from srrepro.pixels.color import luminance
 from srrepro.pixels.metrics import ssim
 from srrepro.pixels.resize import imresize
@@ -88,7 +88,7 @@ def test_training_step(benchmark: Benchmark, name: str) -> None:
     training = recipe.training
     assert training is not None
     patches = training.patches
-    engine = Engine(recipe.network(3).train(), training, device="cpu", precision="float32", mode=fastest_mode("cpu"))
+    engine = Engine(recipe.network(3).train(), training, Hardware(precision="float32").settled())
     inputs = torch.rand(training.batch, 1, patches.patch, patches.patch)
     labels = torch.rand(training.batch, 1, patches.label, patches.label)
     with engine:

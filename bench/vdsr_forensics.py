@@ -36,7 +36,8 @@ from first_iterations import BeginningOf
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import EvaluationShape, prepare_evaluation, prepare_training
-from srrepro.kernels.convolution import Mode, fastest_mode
+from srrepro.errors import Diverged
+from srrepro.hardware import Auto, Hardware, Mode, Precision, machine
 from srrepro.models.recipe import (
     ClearMomentum,
     EveryImage,
@@ -49,10 +50,9 @@ from srrepro.models.recipe import (
     digest,
 )
 from srrepro.models.vdsr import AT_DEPTH_10, ON_T91, ClipByRate
-from srrepro.reporting.provenance import machine
 from srrepro.training import carry, checkpoint
-from srrepro.training.engine import Precision
-from srrepro.training.loop import Diverged, Run, train
+from srrepro.training.loop import train
+from srrepro.training.run import Run
 
 EPOCHS, FIRST = 80, 21
 PRINTED = (1, 5, 10, 15, 20, 21, 25, 30, 40, 60, 80)
@@ -121,26 +121,25 @@ class Place:
 
     folder: DataFolder
     running: Path
-    device: str
-    precision: Precision
-    mode: Mode
+    hardware: Hardware
 
     def workplace(self, job: Job) -> Path:
-        name = "_".join(str(part) for part in (*job.curve, self.precision, digest(READINGS[job.reading])))
+        name = "_".join(str(part) for part in (*job.curve, self.hardware.precision, digest(READINGS[job.reading])))
         return self.running / "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
 def carried_out(job: Job, place: Place) -> list[Row]:
     """The curve, one row an epoch; of one that diverged, its last row alone, without a number."""
     recipe = replace(models.recipe(NETWORKS[job.network]), training=job.training)
-    run = Run(recipe=recipe, seed=job.seed, device=place.device, precision=place.precision, mode=place.mode)
+    run = Run(recipe=recipe, seed=job.seed, hardware=place.hardware, folder=place.folder)
     workplace = place.workplace(job)
     workplace.mkdir(parents=True, exist_ok=True)
     about = dict(zip(CURVE, job.curve, strict=True))
-    where = {"precision": place.precision, "mode": place.mode, "machine": machine(place.device)}
-    _hand_on(workplace / carry.CHECKPOINT, run.name(place.folder))
+    on = place.hardware
+    where = {"precision": on.precision, "mode": on.mode, "machine": machine(on.device)}
+    _hand_on(workplace / carry.CHECKPOINT, run.name)
     try:
-        _, state = train(run, place.folder, workplace)
+        _, state = train(run, workplace)
     except Diverged:
         return [about | {"epoch": job.to, "psnr_db": float("nan")} | where]
     return [
@@ -223,8 +222,9 @@ def main(
 ) -> None:
     deadline = monotonic() + 60 * minutes
     table = place / "vdsr-forensics.csv"
-    fastest: Mode = "graph" if device == "cuda" else fastest_mode(device, precision)
-    work = Place(DataFolder(data, mirror), Path("results/.running/forensics"), device, precision, mode or fastest)
+    fastest: Mode | Auto = "graph" if device == "cuda" else "auto"
+    hardware = Hardware(device=device, precision=precision, mode=mode or fastest).settled()
+    work = Place(DataFolder(data, mirror), Path("results/.running/forensics"), hardware)
     prepare_evaluation(work.folder, EvaluationShape("Set5", 2))
     for training in READINGS.values():
         prepare_training(work.folder, Run(recipe=replace(models.recipe("vdsr-10-residual"), training=training)).shape)

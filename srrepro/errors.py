@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause; every verb turns it into one message and exit code 2."""
+"""The one error that a user's input can cause, and how a run may end before its time; verbs make messages of them."""
 
 
 class InputError(Exception):
@@ -7,3 +7,15 @@ class InputError(Exception):
 
 class Lacking(InputError):
     """Data that neither the mirror nor the network has, so that there is nothing to be right or wrong."""
+
+
+class Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)
+    """A run was asked to stop, and left a checkpoint."""
+
+
+class OutOfTime(Stopped):
+    """A run has stopped because its time was up, as planned."""
+
+
+class Diverged(Exception):  # noqa: N818
+    """The loss is no longer a number."""

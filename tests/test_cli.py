@@ -22,14 +22,16 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from srrepro import __version__, models
+from srrepro import __version__, hardware, models
 from srrepro.cli import main
 from srrepro.data.registry import DataFolder, sets
 from srrepro.data.stores import prepare_training
-from srrepro.evaluation.upscaler import MEMORY, load
+from srrepro.errors import Stopped
+from srrepro.evaluation.upscaler import load
+from srrepro.hardware import MEMORY, Hardware, fastest_mode, fastest_precision
 from srrepro.jobs import plan, suites
-from srrepro.jobs.suites import SUITES, Measure, Train
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.jobs.job import Measure, Train
+from srrepro.jobs.suites import SUITES
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.pixels import images
@@ -40,8 +42,8 @@ from srrepro.reporting.tables import COLUMNS, README_MARKS
 from srrepro.timing import speed
 from srrepro.training import checkpoint, deadline
 from srrepro.training.carry import CHECKPOINT
-from srrepro.training.engine import Engine, fastest_precision
-from srrepro.training.loop import Run, Stopped
+from srrepro.training.engine import Engine
+from srrepro.training.run import Run
 
 VERBS = sorted(main.commands)
 
@@ -388,7 +390,7 @@ def test_without_a_wish_evidence_of_either_precision_will_do(
     places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("train", TINY, "--scale", 3, *places)
-    monkeypatch.setattr(suites, "fastest_precision", lambda device: "bfloat16")
+    monkeypatch.setattr(hardware, "fastest_precision", lambda device: "bfloat16")
     succeeded(*words, "--precision", "float32")
     assert "has its evidence already" in succeeded(*words)
     (run,) = read_all(results_of(places) / "runs")
@@ -414,7 +416,7 @@ def test_an_interrupted_run_goes_on_in_its_precision(
     with monkeypatch.context() as patched:
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
         refused(*words, "--precision", "float32", code=1)
-    monkeypatch.setattr(suites, "fastest_precision", lambda device: "bfloat16")
+    monkeypatch.setattr(hardware, "fastest_precision", lambda device: "bfloat16")
     assert "going on after step 7" in srrepro(*words).stderr
     (run,) = read_all(results_of(places) / "runs")
     assert run.about["precision"] == "float32"
@@ -424,11 +426,11 @@ def test_memory_is_given_in_mebibytes(places: tuple[object, ...], monkeypatch: p
     given = []
 
     def stopped(run: Run, *_: object, **__: object) -> None:
-        given.append(run.memory)
+        given.append(run.hardware.memory)
         msg = "noted"
         raise Stopped(msg)
 
-    monkeypatch.setattr(suites, "train", stopped)
+    monkeypatch.setattr("srrepro.jobs.carry_out.train", stopped)
     for options in ((), ("--memory", 3)):
         refused("train", TINY, "--scale", 3, *options, *places, code=1)
     assert given == [MEMORY, 3 * 2**20]
@@ -485,9 +487,9 @@ def test_fresh_starts_anew(places: tuple[object, ...], monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["plain", "fresh"])
 def test_a_run_under_way_elsewhere_is_left_alone(fresh: tuple[str, ...], places: tuple[object, ...]) -> None:
-    run = Run(recipe=models.recipe(TINY), scale=3)
-    prepare_training(data_of(places), run.shape)
-    workplace = results_of(places) / ".running" / run.name(data_of(places))
+    run = Run(recipe=models.recipe(TINY), scale=3, hardware=Hardware().settled(), folder=data_of(places))
+    prepare_training(run.folder, run.shape)
+    workplace = results_of(places) / ".running" / run.name
     workplace.mkdir(parents=True)
     (workplace / CHECKPOINT).write_bytes(b"of the other")
     with FileLock(workplace / "lock"):
@@ -658,7 +660,7 @@ def test_a_plain_train_stays_in_the_mode_of_the_run(
     there = elsewhere(places, tmp_path)
     result = srrepro(*words, *places)
     assert "mode eager" in result.stderr
-    if fastest_mode("cpu") == "native":
+    if fastest_mode("cpu", "float32") == "native":
         assert "in modes eager, native" in succeeded(*words, "--mode", "native", "--precision", "float32", *there)
 
 
@@ -713,7 +715,7 @@ def test_a_plan_takes_this_machines_rate(places: tuple[object, ...], monkeypatch
     monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([job]))
     monkeypatch.setattr(plan, "_measured", lambda *_: None)
     row = {
-        "machine": provenance.machine("cpu"),
+        "machine": hardware.machine("cpu"),
         "task": "train",
         "model": TINY,
         "device": "cpu",
@@ -913,9 +915,8 @@ def trained_elsewhere(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatc
 
     with monkeypatch.context() as patched:
         if after is None:  # it is killed while it measures
-            patched.setattr(
-                suites, "leave_evidence", lambda *_words, **_named: (_ for _ in ()).throw(Stopped("so far"))
-            )
+            measuring = "srrepro.jobs.carry_out.leave_evidence"
+            patched.setattr(measuring, lambda *_words, **_named: (_ for _ in ()).throw(Stopped("so far")))
             srrepro(*words, *places)
         else:
             let_time_pass(patched, after, 60)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from srrepro.evaluation.upscaler import on_meta
+from srrepro.kernels.convolution import on_meta
 from srrepro.models.recipe import takes
 
 PRINTED_FOR = (720, 1280)
@@ -26,5 +26,5 @@ def multiply_adds(network: nn.Module, scale: int, height: int, width: int) -> in
     factor = scale if what.small else 1
     counted = height // factor * factor, width // factor * factor
     with FlopCounterMode(display=False) as counter:
-        on_meta(network)(torch.empty(1, what.channels, *(side // factor for side in counted), device="meta"))
+        on_meta(network).eval()(torch.empty(1, what.channels, *(side // factor for side in counted), device="meta"))
     return round(Fraction(counter.get_total_flops(), 2) * Fraction(height * width, counted[0] * counted[1]))

@@ -1,13 +1,12 @@
 """Running a network on images: luminance for measurements, colour for pictures."""
 
-import copy
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,17 +19,13 @@ from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.weights import Subject
-from srrepro.kernels.convolution import Mode, Native, fastest_mode
+from srrepro.hardware import Hardware
+from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
 from srrepro.models.recipe import Input, takes
 from srrepro.pixels.color import as_rgb, from_ycbcr, to_ycbcr
 from srrepro.pixels.resize import imresize
 from srrepro.progress import track
 from srrepro.protocols.protocol import LEVELS, quantise
-
-PicturePrecision = Literal["float32", "bfloat16"]
-MEMORY = 4 << 30
-"""Bytes that the planes of a network may take unless somebody says otherwise: 4 megapixels of 64 planes."""
-
 
 PROBE = 64
 """Pixels of a side of the image that shapes are found out with."""
@@ -38,46 +33,37 @@ PROBE = 64
 
 @dataclass(frozen=True)
 class Upscaler:
-    """A network at one scale, ready for images of any size, in the device's fastest mode or `mode`.
+    """A network at one scale, ready for images of any size.
 
-    Numbers are measured in float32. `precision="bfloat16"` is for pictures: it costs the weights of srcnn-915-quick
-    0.05, 0.09 and 0.11 dB on Set5 at x2, x3 and x4.
+    It runs in float32, or in bfloat16 if `hardware` names that, which is for pictures: it costs the weights of
+    srcnn-915-quick 0.05, 0.09 and 0.11 dB on Set5 at x2, x3 and x4.
 
-    An image whose planes would take more than `memory` bytes is computed in tiles, which gives the same numbers: they
-    overlap by the network's `radius`, as far as an input pixel reaches. A network without one is never tiled.
+    An image whose planes would take more than the hardware's memory is computed in tiles, which gives the same numbers:
+    they overlap by the network's `radius`, as far as an input pixel reaches. A network without one is never tiled.
 
     Raises
     ------
     InputError : the network does not take what it says, or gives an image of another size than the scale asks for;
-        `memory` does not even hold a tile that is as large as its overlap; native convolutions in bfloat16.
+        the memory does not even hold a tile that is as large as its overlap.
     """
 
     subject: Subject
     network: nn.Module
     scale: int
-    device: str = "cpu"
-    memory: int = MEMORY
-    mode: Mode | None = None
-    threads: int = field(default_factory=torch.get_num_threads)
-    precision: PicturePrecision = "float32"
+    hardware: Hardware = Hardware()
 
     def __post_init__(self) -> None:
-        if self.mode == "native" and self.precision != "float32":
-            msg = (
-                f"{self.subject.name} was to be run in mode native in {self.precision}, but that is float32 only. "
-                "Leave out the mode."
-            )
-            raise InputError(msg)
         self._check_output()
         least = (4 * self._radius + 1) ** 2 * self._bytes_per_pixel
-        if self._radius and self.memory < least:
+        if self._radius and self.hardware.memory < least:
+            reach = 2 * self._radius + 1
             msg = (
-                f"{self.subject.name} was to be run in {self.memory / 2**20:.3g} MiB, but a pixel of its output is "
-                f"made from {2 * self._radius + 1}×{2 * self._radius + 1} pixels; "
+                f"{self.subject.name} was to be run in {self.hardware.memory / 2**20:.3g} MiB, but a pixel of its "
+                f"output is made from {reach}×{reach} pixels; "
                 f"allow {math.ceil(least / 2**20)} MiB or more."
             )
             raise InputError(msg)
-        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(self._on.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def takes(self) -> Input:
@@ -87,6 +73,10 @@ class Upscaler:
     def _factor(self) -> int:
         """Pixels of the output to one of the input, in a row."""
         return self.scale if self.takes.small else 1
+
+    @cached_property
+    def _on(self) -> Hardware:
+        return self.hardware.for_pictures()
 
     @property
     def _radius(self) -> int:
@@ -99,7 +89,7 @@ class Upscaler:
         wanted = (1, self.takes.channels, side * self._factor, (side + 1) * self._factor)
         asked = f"{self.subject.name} was to be run at x{self.scale}, and was given {given} ({self.takes.name})"
         try:
-            found = tuple(on_meta(self.network)(torch.empty(given, device="meta")).shape)
+            found = tuple(on_meta(self.network).eval()(torch.empty(given, device="meta")).shape)
         except RuntimeError as error:
             msg = f"{asked}, but does not take that: {error}"
             raise InputError(msg) from error
@@ -120,7 +110,7 @@ class Upscaler:
             planes = sum(each.shape[1] * round(each.shape[-1] / PROBE) ** 2 for each in (inputs[0], out))
             most = max(most, 2 * 4 * planes)
 
-        network = on_meta(self.network)
+        network = on_meta(self.network).eval()
         for module in network.modules():
             if any(parameter.ndim == 4 for parameter in module.parameters(recurse=False)):
                 module.register_forward_hook(note)
@@ -145,17 +135,17 @@ class Upscaler:
         height, width = planes.shape[1:]
         times = self._factor
         estimate = torch.empty(channels, height * times, width * times)
-        fitting = self.memory // self._bytes_per_pixel
+        fitting = self.hardware.memory // self._bytes_per_pixel
         whole = height * width <= fitting or not self._radius
         side = max(height, width) if whole else math.isqrt(fitting) - 2 * self._radius
         tiles = list(_tiles(height, width, side, overlap=self._radius))
         what = f"{self.subject.name}, {width}×{height}, tiles"
         for inside, around, kept in track(tiles, what, total=len(tiles)) if shown else tiles:
-            tile = planes[:, *around].to(self.device)[None].to(memory_format=torch.channels_last)
+            tile = planes[:, *around].to(self._on.device)[None].to(memory_format=torch.channels_last)
             with (
                 self._convolutions(),
                 torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
-                torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"),
+                torch.autocast(self._on.device, torch.bfloat16, enabled=self._on.precision == "bfloat16"),
             ):
                 output = self.network(tile)
             wanted = (1, channels, tile.shape[2] * times, tile.shape[3] * times)
@@ -169,8 +159,11 @@ class Upscaler:
         return (estimate[0] if image.ndim == 2 else estimate.movedim(0, 2)).numpy()
 
     def _convolutions(self) -> AbstractContextManager[Any]:
-        mode = self.mode or fastest_mode(self.device, self.precision)
-        return Native(self.threads) if mode == "native" else nullcontext()
+        return Native(self._on.shared_by, self._pairs) if self._on.mode == "native" else nullcontext()
+
+    @cached_property
+    def _pairs(self) -> Pairs:
+        return pairs_of(self.network.eval(), self.takes.channels, PROBE)
 
     def image(self, picture: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
         """A picture enlarged: as RGB, or luminance by the network and chroma by bicubic; grey stays grey."""
@@ -190,11 +183,6 @@ class Upscaler:
 
 Area = tuple[slice, slice]
 Tile = tuple[Area, Area, Area]
-
-
-def on_meta(network: nn.Module) -> nn.Module:
-    """A copy without numbers, in evaluation mode, which only says which shapes come out."""
-    return copy.deepcopy(network).to("meta").eval()
 
 
 def _times(area: Area, factor: int) -> Area:
@@ -220,11 +208,8 @@ def load(
     recipe_or_path: str | Path,
     scale: int,
     *,
-    device: str = "cpu",
     folder: DataFolder | None = None,
-    memory: int = MEMORY,
-    mode: Mode | None = None,
-    precision: PicturePrecision = "float32",
+    hardware: Hardware | None = None,
 ) -> Upscaler:
     """An upscaler from a recipe's shipped weights, a weight file of ours (.safetensors) or of the authors (.mat).
 
@@ -234,23 +219,17 @@ def load(
         a recipe's name, the name of released weights (with `folder`, from which they are fetched), a file.
     scale
         2, 3 or 4.
-    device
-        "cpu" or "cuda".
     folder
         where released weights are looked for by name.
-    memory
-        bytes that the planes of the network may take; a larger image is computed in tiles.
-    mode
-        "native" or "eager", see `srrepro.kernels.convolution.fastest_mode`, which picks one if none is given.
-    precision
-        "float32"; "bfloat16" for pictures only.
+    hardware
+        what it runs on; a processor, in float32, if none is named.
 
     Raises
     ------
     InputError : no such recipe or file, or no weights for this scale.
     """
     subject, network = _subject_and_network(recipe_or_path, scale, folder)
-    return Upscaler(subject, network, scale, device, memory, mode, precision=precision)
+    return Upscaler(subject, network, scale, hardware or Hardware())
 
 
 def _subject_and_network(

@@ -7,7 +7,7 @@ at hand. One small network is trained, so that a loop that no longer learns cann
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,17 @@ from tabulate import tabulate
 
 from srrepro.data.registry import DataFolder, fetch
 from srrepro.data.stores import Example
-from srrepro.errors import InputError, Lacking
+from srrepro.errors import Diverged, InputError, Lacking, Stopped
 from srrepro.evaluation import weights
 from srrepro.evaluation.measure import evaluate
 from srrepro.evaluation.upscaler import load
-from srrepro.jobs import suites
-from srrepro.jobs.suites import Train, Workshop
+from srrepro.jobs.carry_out import carry_out
+from srrepro.jobs.job import DEMO_TEST_SETS, Train, Workspace
 from srrepro.pixels import images
 from srrepro.protocols.degradation import Degradation, degrade
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import read
-from srrepro.training.loop import Diverged, Stopped
 
 ALWAYS = ("model", "origin", "scale", "dataset", "protocol")
 KEYS = (*ALWAYS, "budget", "precision")
@@ -60,7 +59,7 @@ class Outcome:
         return sum(row["model"] != DEMO for row in self.rows)
 
 
-def check(committed: Path, names: Sequence[str], shop: Workshop) -> Outcome:
+def check(committed: Path, names: Sequence[str], workspace: Workspace) -> Outcome:
     """Measure the rows of the table `committed` anew, of all its sets or of the named ones, and train the demo.
 
     Nothing is taken from stores, which an older version may have built: images are degraded here and now.
@@ -72,7 +71,7 @@ def check(committed: Path, names: Sequence[str], shop: Workshop) -> Outcome:
     outcome = Outcome()
     for (dataset, scale), rows in groupby(_cheap_and_certain(committed, names), key=_set_and_scale):
         try:
-            paths = fetch(shop.folder, dataset)
+            paths = fetch(workspace.folder, dataset)
         except Lacking as error:
             if dataset in names:
                 raise
@@ -83,9 +82,7 @@ def check(committed: Path, names: Sequence[str], shop: Workshop) -> Outcome:
             protocol = PROTOCOLS[row["protocol"]]
             how = protocol.degradation
             try:
-                upscaler = load(
-                    row["model"], scale, device=shop.device, folder=shop.folder, memory=shop.memory, mode=shop.mode
-                )
+                upscaler = load(row["model"], scale, folder=workspace.folder, hardware=workspace.hardware.for_numbers())
             except Lacking as error:
                 outcome.lacking[row["model"]] = str(error)
                 continue
@@ -93,7 +90,7 @@ def check(committed: Path, names: Sequence[str], shop: Workshop) -> Outcome:
                 degraded[how] = [Example(path.name, degrade(images.read(path), scale, how)) for path in paths]
             scores = evaluate(upscaler, dataset, degraded[how], protocol=protocol)
             outcome.rows.append(_compared(tables.quality_row(upscaler.subject, scores), row))
-    outcome.rows.append(_demo(shop))
+    outcome.rows.append(_demo(workspace))
     return outcome
 
 
@@ -170,13 +167,14 @@ def _compared(now: Row, before: Row) -> Row:
     return now | expected | {"same": alike and near}
 
 
-def _demo(shop: Workshop) -> Row:
+def _demo(workspace: Workspace) -> Row:
     """The demo run, seed 0, on a processor in float32, from image files on: it must land where it always does."""
     with tempfile.TemporaryDirectory() as scratch:
-        apart = Workshop(DataFolder(Path(scratch), None), Path(scratch), precision="float32", mode=shop.mode)
-        job = Train(name=DEMO, scale=SCALE, test_sets=suites.DEMO_TEST_SETS)
+        hardware = replace(workspace.hardware, device="cpu", precision="float32")
+        apart = Workspace(DataFolder(Path(scratch), None), Path(scratch), hardware)
+        job = Train(name=DEMO, scale=SCALE, test_sets=DEMO_TEST_SETS)
         try:
-            kept, _ = suites.carry_out(job, apart)
+            kept, _ = carry_out(job, apart)
             run = read(kept)
             row = tables.quality_row(run.subject, run.scores)
         except Diverged:

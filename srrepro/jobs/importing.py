@@ -10,12 +10,15 @@ from pathlib import Path
 from torch import nn
 
 from srrepro import models
-from srrepro.data.stores import count_training, prepare_training
+from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
-from srrepro.jobs.suites import Workshop, alone, leave_evidence, test_sets
+from srrepro.hardware import Hardware
+from srrepro.jobs.carry_out import alone, leave_evidence
+from srrepro.jobs.job import Workspace, test_sets
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Copy
-from srrepro.training.loop import Run, State
+from srrepro.training.loop import State
+from srrepro.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +27,12 @@ class Arrival:
 
     copy: Copy
     run: Run
-    name: str
     network: nn.Module
     state: State
     ended: bool
 
 
-def take(path: Path, shop: Workshop) -> str:
+def take(path: Path, workspace: Workspace) -> str:
     """Take in the checkpoint of one run; what became of it.
 
     Raises
@@ -38,12 +40,12 @@ def take(path: Path, shop: Workshop) -> str:
     InputError : the file is no checkpoint, is of another recipe, store or version than those here, or was trained
         apart from what is here; the same run is under way in another process.
     """
-    come = read(path, shop)
-    copy, kept, carried = come.copy, shop.runs / come.name, shop.carried(come.name)
+    come = read(path, workspace)
+    copy, kept, carried = come.copy, workspace.runs / come.run.name, workspace.carried(come.run.name)
     if kept.exists():
         return f"{kept} is there already"
-    with alone(come.name, shop) as workplace:
-        here = carry.newest(workplace, carried, come.name)
+    with alone(come.run.name, workspace) as workplace:
+        here = carry.newest(workplace, carried, come.run.name)
         if here is not None and not copy.continues(here):
             msg = (
                 f"{path} was to be taken in, with {copy.backprops:,} backprops, but {here.path} has "
@@ -56,13 +58,13 @@ def take(path: Path, shop: Workshop) -> str:
             checkpoint.write(carried, path.read_bytes())
             return f"unfinished, {copy.backprops:,} backprops: {carried}; `srrepro train` resumes it"
         sets, made_with = test_sets(come.run.recipe.name), copy.stretches[-1].made_with
-        leave_evidence(come.run, come.network, come.state, shop, test_sets=sets, made_with=made_with)
+        leave_evidence(come.run, come.network, come.state, workspace, test_sets=sets, made_with=made_with)
         carried.unlink(missing_ok=True)
     shutil.rmtree(workplace)
     return f"ended: measured, {kept}"
 
 
-def read(path: Path, shop: Workshop) -> Arrival:
+def read(path: Path, workspace: Workspace) -> Arrival:
     """What a checkpoint holds, after its training store has been prepared. Errors as `take`."""
     copy = carry.read(path, None)
     if copy is None:
@@ -79,9 +81,8 @@ def read(path: Path, shop: Workshop) -> Arrival:
             scale=about["scale"],
             seed=about["seed"],
             budget=about["budget"],
-            precision=about["precision"],
-            device=last["device"],
-            mode=last["mode"],
+            hardware=Hardware(device=last["device"], precision=about["precision"], mode=last["mode"]),
+            folder=workspace.folder,
         )
         network = run.network()
         network.load_state_dict(copy.values["network"])
@@ -89,15 +90,14 @@ def read(path: Path, shop: Workshop) -> Arrival:
         raise checkpoint.damaged(path) from error
     if not {"commit", "versions", "machine", "threads"} <= last.keys():
         raise checkpoint.damaged(path)
-    prepare_training(shop.folder, run.shape)
-    name = run.name(shop.folder)
-    if name != copy.values["run"]:
+    prepare_training(workspace.folder, run.shape)
+    if run.name != copy.values["run"]:
         msg = (
             f"{path} was to be taken in, but is of the run {copy.values['run']}, and {about['recipe']} as it is here "
-            f"makes {name}. Use the version that made it."
+            f"makes {run.name}. Use the version that made it."
         )
         raise InputError(msg)
-    ended = state.step >= run.course(count_training(shop.folder, run.shape)).steps
+    ended = state.step >= run.course.steps
     if ended and (not state.log or state.log[-1].get("step") != state.step):
         raise checkpoint.damaged(path)
-    return Arrival(copy=copy, run=run, name=name, network=network, state=state, ended=ended)
+    return Arrival(copy=copy, run=run, network=network, state=state, ended=ended)

@@ -12,16 +12,17 @@ from tabulate import tabulate
 
 from srrepro import models
 from srrepro.data.registry import DataFolder, is_present, members
-from srrepro.data.stores import EvaluationShape, count_training
+from srrepro.data.stores import EvaluationShape
 from srrepro.errors import InputError
-from srrepro.jobs.suites import Job, Measure, Train, Workshop, evidence_there, run_of, settled, title_of
+from srrepro.hardware import Hardware, machine
+from srrepro.jobs.carry_out import evidence_there, settled
+from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
 from srrepro.models.recipe import digest
 from srrepro.progress import in_words
 from srrepro.reporting.evidence import folders, read
-from srrepro.reporting.provenance import machine
 from srrepro.training import carry
-from srrepro.training.engine import Engine, fastest_precision
-from srrepro.training.loop import Run
+from srrepro.training.engine import Engine
+from srrepro.training.run import Run
 
 SECONDS_A_MEASUREMENT = 3.0
 
@@ -37,13 +38,13 @@ class Planned:
     source: str = ""
 
 
-def plan(jobs: Sequence[Job], shop: Workshop, *, force: bool = False, closely: bool = False) -> list[Planned]:
+def plan(jobs: Sequence[Job], workspace: Workspace, *, force: bool = False, closely: bool = False) -> list[Planned]:
     """All jobs, as they stand; nothing is fetched, built or written.
 
     Rates are taken from the rows of `speed.csv` of this machine. `closely` also says what each job lacks, and measures
     the rate of every recipe that has none there, for a few seconds each. `force` plans to repeat what has its evidence.
     """
-    return [_planned(job, shop, force=force, closely=closely) for job in jobs]
+    return [_planned(job, workspace, force=force, closely=closely) for job in jobs]
 
 
 def table(planned: Sequence[Planned]) -> str:
@@ -72,29 +73,28 @@ def table(planned: Sequence[Planned]) -> str:
     return f"{tabulate(rows, headers='keys', disable_numparse=True)}\n\ntraining left: {' and '.join(left) or 'none'}"
 
 
-def _planned(job: Job, shop: Workshop, *, force: bool, closely: bool) -> Planned:
+def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> Planned:
     title = title_of(job)
     try:
-        if not force and (evidence_there(job, shop) is not None or _evidence_of_such(job, shop)):
+        if not force and (evidence_there(job, workspace) is not None or _evidence_of_such(job, workspace)):
             return Planned(title=title, state="evidence is there")
         if isinstance(job, Measure):
             return Planned(
-                title=title, state="to do", lacks=tuple(_lacking(job, (job.scale,), shop) if closely else ())
+                title=title, state="to do", lacks=tuple(_lacking(job, (job.scale,), workspace) if closely else ())
             )
-        run = run_of(job, shop, shop.precision or fastest_precision(shop.device))
+        run = run_of(job, workspace)
         done = 0
-        if run.shape.path(shop.folder).exists():
-            run = settled(job, shop)
-            name = run.name(shop.folder)
-            copy = carry.newest(shop.running / name, shop.carried(name), name)
+        if run.shape.path(workspace.folder).exists():
+            run = settled(job, workspace)
+            copy = carry.newest(workspace.running / run.name, workspace.carried(run.name), run.name)
             done = 0 if copy is None else copy.backprops
-        backprops = _length_of(run, shop.folder)
+        backprops = _length_of(run)
         state = f"{done:,} of {backprops:,} backprops" if done else "to do"
-        rate, source = _rate(run, shop.results / "speed.csv", measures=closely)
+        rate, source = _rate(run, workspace.results / "speed.csv", measures=closely)
         return Planned(
             title=title,
             state=state,
-            lacks=tuple(_lacking(job, run.scales, shop) if closely else ()),
+            lacks=tuple(_lacking(job, run.scales, workspace) if closely else ()),
             seconds=(backprops - done) / rate if rate and backprops is not None else None,
             source=source,
         )
@@ -102,47 +102,47 @@ def _planned(job: Job, shop: Workshop, *, force: bool, closely: bool) -> Planned
         return Planned(title=title, state=f"cannot be done: {error}", seconds=None)
 
 
-def _length_of(run: Run, folder: DataFolder) -> int | None:
+def _length_of(run: Run) -> int | None:
     """Backprops; those of a length in epochs are known where the store is."""
-    known = run.shape.path(folder).exists()
+    known = run.shape.path(run.folder).exists()
     if not known and run.training.epochs is not None:
         return None
-    course = run.course(count_training(folder, run.shape) if known else run.training.batch)
+    course = run.course if known else run.course_of(run.training.batch)
     return course.seen(course.steps)
 
 
-def _evidence_of_such(job: Job, shop: Workshop) -> bool:
+def _evidence_of_such(job: Job, workspace: Workspace) -> bool:
     """For a training run whose name is unknown, because its store is not here: one of the same recipe, seed, budget."""
-    if isinstance(job, Measure) or run_of(job, shop, "float32").shape.path(shop.folder).exists():
+    if isinstance(job, Measure) or run_of(job, workspace, "float32").shape.path(workspace.folder).exists():
         return False
     recipe = digest(models.recipe(job.name))
-    for folder in folders(shop.runs):
+    for folder in folders(workspace.runs):
         if not folder.name.startswith(job.name):
             continue
         run = read(folder)
         same = (run.subject.name, run.subject.scale, run.subject.seed, run.subject.budget)
-        wanted = shop.precision in {None, run.about.get("precision")}
+        wanted = workspace.hardware.precision in {"auto", run.about.get("precision")}
         if same == (job.name, job.scale, job.seed, job.budget) and wanted and digest(run.about["recipe"]) == recipe:
             return True
     return False
 
 
-def _lacking(job: Job, scales: Sequence[int], shop: Workshop) -> Iterator[str]:
+def _lacking(job: Job, scales: Sequence[int], workspace: Workspace) -> Iterator[str]:
     """Sets, released weights and stores that are not here yet."""
     training = models.recipe(job.name).training if isinstance(job, Train) else None
     wanted = list(filter(None, (training.set, training.validation, *training.logged))) if training else []
     for name in dict.fromkeys([*wanted, *job.test_sets]):
-        if not _present(shop.folder, name, None):
+        if not _present(workspace.folder, name, None):
             yield name
     if isinstance(job, Measure) and job.name in models.authors():
         weights = models.authors()[job.name]
-        if not _present(shop.folder, weights.set, weights.files.get(job.scale)):
+        if not _present(workspace.folder, weights.set, weights.files.get(job.scale)):
             yield f"weights of {weights.set}"
     measured = dict.fromkeys([*wanted[1:], *job.test_sets])
-    how = (job.protocol if isinstance(job, Measure) else run_of(job, shop, "float32").protocol).degradation
-    paths = [EvaluationShape(name, scale, how).path(shop.folder) for name in measured for scale in scales]
+    how = (job.protocol if isinstance(job, Measure) else run_of(job, workspace, "float32").protocol).degradation
+    paths = [EvaluationShape(name, scale, how).path(workspace.folder) for name in measured for scale in scales]
     if isinstance(job, Train):
-        paths.append(run_of(job, shop, "float32").shape.path(shop.folder))
+        paths.append(run_of(job, workspace, "float32").shape.path(workspace.folder))
     if missing := sum(not path.exists() for path in paths):
         yield f"{missing} store{'s' if missing > 1 else ''}"
 
@@ -159,7 +159,7 @@ def _rate(run: Run, speed: Path, *, measures: bool) -> tuple[float | None, str]:
         return recorded, speed.name
     if not measures:
         return None, ""
-    rate = _measured(run.recipe.name, run.scale, run.device, run.precision, run.mode)
+    rate = _measured(run.recipe.name, run.scale, run.hardware)
     return rate, "" if rate is None else "measured now"
 
 
@@ -168,12 +168,12 @@ def _recorded(run: Run, speed: Path) -> float | None:
         return None
     rows = pd.read_csv(speed)
     like = {
-        "machine": machine(run.device),
+        "machine": machine(run.hardware.device),
         "task": "train",
         "model": run.recipe.name,
-        "device": run.device,
-        "precision": run.precision,
-        "mode": run.mode,
+        "device": run.hardware.device,
+        "precision": run.hardware.precision,
+        "mode": run.hardware.mode,
         "batch": run.training.batch,
     }
     for column, value in like.items():
@@ -182,9 +182,9 @@ def _recorded(run: Run, speed: Path) -> float | None:
 
 
 @cache
-def _measured(name: str, scale: int | None, device: str, precision: str, mode: str) -> float | None:
+def _measured(name: str, scale: int | None, hardware: Hardware) -> float | None:
     """Of steps on patches of noise, which take as long as any; None where they cannot be taken."""
-    run = Run(recipe=models.recipe(name), scale=scale, device=device, precision=precision, mode=mode)  # type: ignore[arg-type]
+    run, device = Run(recipe=models.recipe(name), scale=scale, hardware=hardware), hardware.device
     training, patches = run.training, run.training.patches
     channels, side = patches.takes.channels, run.shape.side
     inputs = torch.rand(training.batch, channels, side, side, device=device)
@@ -192,7 +192,7 @@ def _measured(name: str, scale: int | None, device: str, precision: str, mode: s
     network = run.network().train()
     training.init(network)
     try:
-        with Engine(network, training, device=device, precision=run.precision, mode=run.mode) as engine:
+        with Engine(network, training, hardware) as engine:
             engine.step(inputs, high, lr=1e-9).item()  # the first one allocates
             steps, begun = 0, perf_counter()
             while steps == 0 or perf_counter() - begun < SECONDS_A_MEASUREMENT:

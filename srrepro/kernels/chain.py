@@ -11,24 +11,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 from torch.overrides import TorchFunctionMode
 
 from srrepro.kernels.convolution import POINTS, C, in_tiles, known, transformed_for_tiles
-from srrepro.models.recipe import rectified, takes
+from srrepro.models.recipe import takes
 
 IMAGES = 16
 """That a thread takes through a network at a time: enough to be worth a start, few enough that what one layer leaves is
 still near when the next one takes it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Layer:
     """One convolution, as PyTorch has it, and whether a rectifier follows."""
 
     weight: Tensor
     bias: Tensor | None
     padding: int
-    rectify: bool
+    rectify: bool = False
 
 
 class _Layer(ctypes.Structure):
@@ -58,7 +59,9 @@ class _Tracing(TorchFunctionMode):
             return out
         found = known(func, args, kwargs)
         if found is not None and found.planes is self.last and not self.residual:
-            self.layers.append(Layer(found.weight, found.bias, found.padding, func is rectified))
+            self.layers.append(Layer(found.weight, found.bias, found.padding))
+        elif func is relu and args[0] is self.last and self.layers and not (self.residual or self.layers[-1].rectify):
+            self.layers[-1].rectify = True
         elif getattr(func, "__name__", "") == "add" and len(args) == 2 and not kwargs and not self.residual:
             self.residual = True  # the input, added to the last layer's output
             self.chained &= {id(args[0]), id(args[1])} == {id(self.inputs), id(self.last)}

@@ -4,22 +4,21 @@ Within `with Native():` PyTorch's `conv2d` takes this way wherever it can, so no
 every convolution differs from PyTorch's by rounding only, up to some 1e-5 of the largest value.
 """
 
+import copy
 import math
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 from torch.overrides import TorchFunctionMode
 
 from srrepro.kernels.compiled import library
-from srrepro.models.recipe import rectified
 
-Mode = Literal["native", "eager", "graph", "compiled"]
-"""How the same mathematics are carried out; `graph` and `compiled` are for training, see `training/engine.py`."""
 MOST_PLANES = 1024
 REACH = 8
 """Sides of a tile of Winograd's algorithm, and below its points; as in convolution.c."""
@@ -27,21 +26,29 @@ POINTS = REACH**2
 _POOL = ThreadPoolExecutor(thread_name_prefix="convolution")
 
 
-def fastest_mode(device: str, precision: str = "float32") -> Mode:
-    """`native`, convolutions in C, for float32 on a processor, where they can be compiled; else `eager`, PyTorch's."""
-    return "native" if (device, precision) == ("cpu", "float32") and library() is not None else "eager"
+class Pairs(NamedTuple):
+    """Of the convolutions of one forward pass, in their order, those whose planes go through a rectifier next."""
+
+    calls: int
+    rectified: frozenset[int]
+
+
+NO_PAIRS = Pairs(1, frozenset())
 
 
 class Native(TorchFunctionMode):
     """Where this is entered, by the thread that enters it, convolutions that the C functions know are theirs.
 
-    `threads` share each of them. Where nothing is trained, planes that nobody holds any more make room for the next
-    layer's, because large planes are slow to map anew.
+    `threads` share each of them. A rectifier that `pairs` has found after one is computed with it. Where nothing is
+    trained, planes that nobody holds any more make room for the next layer's: large planes are slow to map anew.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, pairs: Pairs = NO_PAIRS) -> None:
         super().__init__()
         self.threads = threads
+        self.pairs = pairs
+        self.calls = 0
+        self.rectified: Tensor | None = None
         self.rooms: list[tuple[np.ndarray, weakref.ref[np.ndarray]]] = []
 
     def room(self, count: int) -> Tensor:
@@ -57,12 +64,73 @@ class Native(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if self.rectified is not None and _is_given(self.rectified, func, args, kwargs):
+            done, self.rectified = self.rectified, None
+            if not _rectifies_in_place(func, kwargs):
+                msg = "a network did not repeat its layers: what it does depends on what it is given"
+                raise RuntimeError(msg)
+            return done
         found = known(func, args, kwargs)
+        number = self.calls
+        self.calls += func is torch.conv2d
         if found is None:
             return func(*args, **(kwargs or {}))
+        rectify = number % self.pairs.calls in self.pairs.rectified
         if torch.is_grad_enabled():
-            return _Convolution.apply(*found, func is rectified, self.threads)  # type: ignore[no-untyped-call]
-        return _forward(*found, func is rectified, self.threads, self.room)
+            out: Tensor = _Convolution.apply(*found, rectify, self.threads)  # type: ignore[no-untyped-call]
+        else:
+            out = _forward(*found, rectify, self.threads, self.room)
+        self.rectified = out if rectify else None
+        return out
+
+
+def pairs_of(network: nn.Module, channels: int, side: int) -> Pairs:
+    """Found by taking an image without numbers through the network, in the mode that it is in.
+
+    Only rectifiers in place count: nothing can see the planes before them afterwards.
+    """
+    with _Noting() as noting, torch.no_grad():
+        on_meta(network)(torch.empty(1, channels, side, side, device="meta"))
+    return Pairs(noting.calls, frozenset(noting.rectified))
+
+
+class _Noting(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.rectified: set[int] = set()
+        self.last: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self.last is not None and _is_given(self.last, func, args, kwargs):
+            self.last = None
+            if _rectifies_in_place(func, kwargs):
+                self.rectified.add(self.calls - 1)
+        out = func(*args, **(kwargs or {}))
+        if func is torch.conv2d:
+            self.calls += 1
+            self.last = out
+        return out
+
+
+def _rectifies_in_place(func: Callable[..., Any], kwargs: dict[str, Any] | None) -> bool:
+    return func is torch.relu_ or (func is relu and bool((kwargs or {}).get("inplace")))
+
+
+def _is_given(planes: Tensor, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+    """Whether a call takes these planes; a look at their shape or type is no call."""
+    if getattr(func, "__name__", "") == "__get__":
+        return False
+    given = (*args, *(kwargs or {}).values())
+    parts = [part for each in given for part in (each if isinstance(each, list | tuple) else [each])]
+    return any(part is planes for part in parts)
+
+
+def on_meta(network: nn.Module) -> nn.Module:
+    """A copy without numbers, which only says which shapes come out."""
+    return copy.deepcopy(network).to("meta")
 
 
 class Call(NamedTuple):
@@ -75,13 +143,8 @@ class Call(NamedTuple):
 
 
 def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Call | None:
-    """What a call of PyTorch's `conv2d`, or of `rectified`, asks for, if the C functions can do it; else None."""
-    if func is rectified:
-        layer, planes = args
-        if not isinstance(layer, nn.Conv2d) or layer.padding_mode != "zeros":
-            return None
-        args = planes, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups
-    elif func is not torch.conv2d or kwargs:
+    """What a call of PyTorch's `conv2d` asks for, if the C functions can do it; else None."""
+    if func is not torch.conv2d or kwargs:
         return None
     defaults: tuple[Any, ...] = None, (1, 1), (0, 0), (1, 1), 1
     planes, weight, bias, stride, padding, dilation, groups = args + defaults[len(args) - 2 :]

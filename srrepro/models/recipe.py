@@ -17,19 +17,9 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
-from torch.nn.functional import relu
-from torch.overrides import handle_torch_function, has_torch_function
 
 from srrepro.models import _muon
 from srrepro.models._soap import Soap
-
-
-def rectified(layer: nn.Module, planes: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o H W"]:
-    """A layer and the rectifier after it; one function, so that an engine may do both in one pass."""
-    if has_torch_function((planes,)):
-        out: Tensor = handle_torch_function(rectified, (planes,), layer, planes)
-        return out
-    return relu(layer(planes), inplace=True)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import pad, relu
 
 from srrepro.models.recipe import (
     INTERPOLATED,
@@ -34,7 +34,6 @@ from srrepro.models.recipe import (
     Recipe,
     Training,
     TurnAndFlip,
-    rectified,
 )
 
 
@@ -74,7 +73,7 @@ class SRCNN(nn.Module):
         hidden = interpolated
         for layer, kernel in zip(self.layers, self.shape.kernels, strict=True):
             hidden = _padded(hidden, kernel // 2, padding)
-            hidden = layer(hidden) if layer is self.layers[-1] else rectified(layer, hidden)
+            hidden = layer(hidden) if layer is self.layers[-1] else relu(layer(hidden), inplace=True)
         return hidden
 
 

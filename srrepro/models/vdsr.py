@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from srrepro.models.recipe import (
     INTERPOLATED,
@@ -34,7 +35,6 @@ from srrepro.models.recipe import (
     Steps,
     Training,
     TurnAndFlip,
-    rectified,
 )
 
 
@@ -77,7 +77,7 @@ def _details(layers: nn.ModuleList, interpolated: Tensor) -> Tensor:
     """The output of the last layer; a rectifier follows every other one."""
     hidden = interpolated
     for layer in layers[:-1]:
-        hidden = rectified(layer, hidden)
+        hidden = relu(layer(hidden), inplace=True)
     details: Tensor = layers[-1](hidden)
     return details
 

@@ -11,6 +11,7 @@ import torch
 
 import srrepro
 from srrepro.git import git
+from srrepro.hardware import machine
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "pillow")
 
@@ -25,13 +26,6 @@ def provenance(device: str) -> dict[str, Any]:
         **({} if device == "cpu" else {"driver": _driver(), "cuda": torch.version.cuda}),
         "threads": torch.get_num_threads(),
     }
-
-
-def machine(device: str) -> str:
-    """The processor that did the work, as people name it."""
-    if device != "cpu":
-        return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {os.cpu_count()} cores"
 
 
 def _driver() -> str | None:
@@ -61,14 +55,3 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{found}+changes" if changed else found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    pairs = (line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in pairs}
-    family = "/".join(named[key] for key in ("cpu family", "model") if key in named)
-    return f"{named.get('model name', platform.machine())} (family/model {family})"

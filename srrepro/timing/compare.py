@@ -35,6 +35,8 @@ FEWEST, MOST = 10, 50
 EXCLUDED = 1.15
 SUSPICION = 0.3
 """Below such a chance, the clock that does not acquit speaks against it."""
+TURNS = ("srrepro/timing/turn.py", "bench/turn.py")
+"""Where it lies, and where it lay before."""
 Timed = dict[str, list[float]]
 """By task, milliseconds that passed, and that the processors worked."""
 Turn = Callable[[Collection[str]], Timed]
@@ -74,10 +76,6 @@ def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
     """
     asked = f"This commit and {revision} were to be timed"
     clone = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel", asked=asked, advice="Run this in a clone."))
-    script = clone / "bench" / "turn.py"
-    if not script.is_file():
-        msg = f"{asked} by bench/turn.py, but {clone} has none. Run this in a clone of srrepro."
-        raise InputError(msg)
     before = _git(clone, "rev-parse", "--verify", f"{revision}^{{commit}}", asked=asked, advice="Is it fetched?")
     now = _git(clone, "rev-parse", "--verify", "HEAD", asked=asked, advice="Commit something first.")
     if before == now:
@@ -87,8 +85,8 @@ def compare(revision: str, models: Sequence[str]) -> list[Comparison]:
         say("what is not committed is not timed")
     with _ended_like_interrupted(), _worktree(clone, before) as old, _worktree(clone, now) as new:
         return in_turns(
-            lambda acquitted: _turn(old, script, models, acquitted),
-            lambda acquitted: _turn(new, script, models, acquitted),
+            lambda acquitted: _turn(old, models, acquitted),
+            lambda acquitted: _turn(new, models, acquitted),
         )
 
 
@@ -133,7 +131,12 @@ def _compared(task: str, rounds: Sequence[tuple[list[float], list[float]]]) -> C
     )
 
 
-def _turn(worktree: Path, script: Path, models: Sequence[str], acquitted: Collection[str]) -> Timed:
+def _turn(worktree: Path, models: Sequence[str], acquitted: Collection[str]) -> Timed:
+    """By its own `turn.py`: a commit knows how to take its steps, and what the tasks are stays the same."""
+    script = next((worktree / place for place in TURNS if (worktree / place).is_file()), None)
+    if script is None:
+        msg = f"The commit in {worktree} was to be timed, but has no {TURNS[0]}. Name one of srrepro's that has."
+        raise InputError(msg)
     done = subprocess.run(
         [sys.executable, str(script), *models, *(f"--without={task}" for task in acquitted)],
         cwd=worktree,
@@ -143,7 +146,7 @@ def _turn(worktree: Path, script: Path, models: Sequence[str], acquitted: Collec
     )
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        msg = f"The commit in {worktree} was to be timed by bench/turn.py, but that failed: {reason[0]}"
+        msg = f"The commit in {worktree} was to be timed by {script.name}, but that failed: {reason[0]}"
         raise InputError(msg)
     answer = json.loads(done.stdout)
     if not Path(answer["srrepro"]).is_relative_to(worktree):

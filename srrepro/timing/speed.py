@@ -7,7 +7,6 @@ operations, measures peaks, memory and time, for training and for inference.
 
 import ctypes
 import gc
-import importlib.util
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -32,12 +31,12 @@ from srrepro.errors import InputError
 from srrepro.evaluation.size import multiply_adds
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
-from srrepro.kernels.convolution import Mode, fastest_mode
+from srrepro.hardware import Hardware, machine, modes, multiplies_bfloat16, precisions
 from srrepro.models.recipe import Input, takes
 from srrepro.progress import say
-from srrepro.reporting.provenance import machine
-from srrepro.training.engine import Engine, Precision, multiplies_bfloat16, precisions
-from srrepro.training.loop import Run
+from srrepro.timing.plain import PlainLoop
+from srrepro.training.engine import Engine
+from srrepro.training.run import Run
 
 Task = Literal["train", "infer"]
 SCALE = 3
@@ -77,30 +76,36 @@ class Speed:
 class Contender:
     """`turn` does the work once."""
 
-    precision: Precision
+    precision: str
     layout: str
     mode: str
     turn: Callable[[], object]
 
 
 def training_speed(name: str, folder: DataFolder, device: str) -> list[Speed]:
-    """One training step of a recipe: the plain loop of `bench/`, and every mode of the engine here.
+    """One training step of a recipe: the plain loop, and every mode of the engine here.
 
     Raises
     ------
-    InputError : not in a clone, where `bench/plain.py` is; the data cannot be had.
+    InputError : it has nothing to train, or the data cannot be had.
     """
     recipe = models.recipe(name)
     if recipe.training is None:
         msg = f"The training of {name} was to be timed, but it has nothing to train."
         raise InputError(msg)
-    run = Run(recipe=recipe, scale=None if recipe.training.scales else SCALE, device=device)
+    run = Run(
+        recipe=recipe,
+        scale=None if recipe.training.scales else SCALE,
+        hardware=Hardware(device=device, precision="float32", mode="eager"),
+        folder=folder,
+    )
     training, label = recipe.training, recipe.training.patches.label
-    plain = _plain_loop()
     prepare_training(folder, run.shape)
     with tempfile.TemporaryDirectory() as scratch:
-        contenders = [Contender("float32", "nchw", "plain", plain(run, folder, Path(scratch)).step)]
-        contenders += [Contender(other.precision, "nhwc", other.mode, _steps(other, folder)) for other in _modes(run)]
+        contenders = [Contender("float32", "nchw", "plain", PlainLoop(run, Path(scratch)).step)]
+        contenders += [
+            Contender(other.hardware.precision, "nhwc", other.hardware.mode, _steps(other)) for other in _modes(run)
+        ]
         flops = training_flops(run) * training.batch
         return _rows(contenders, name, "train", run.scale, device, training.batch, (label, label), flops)
 
@@ -120,10 +125,10 @@ def inference_speed(name: str, size: tuple[int, int], device: str) -> list[Speed
             out: Tensor = plainly(tensor)
         return out.cpu()
 
-    modes: list[Mode] = ["eager"] if fastest_mode(device) == "eager" else ["eager", "native"]
     contenders = [Contender("float32", "nchw", "plain", plain)]
-    for mode in modes:
-        upscaler = Upscaler(subject, network, SCALE, device, mode=mode)
+    for mode in reversed([mode for mode in modes(device, "float32") if mode in {"eager", "native"}]):
+        hardware = Hardware(device=device, precision="float32", mode=mode)
+        upscaler = Upscaler(subject, network, SCALE, hardware)
         contenders.append(Contender("float32", "nhwc", mode, lambda upscaler=upscaler: upscaler.estimate(image)))  # type: ignore[misc]
     flops = multiply_adds(network, SCALE, *size) * 2
     return _rows(contenders, name, "infer", subject.scale, device, 1, size, flops)
@@ -145,7 +150,7 @@ def training_flops(run: Run) -> int:
     return int(counter.get_total_flops())
 
 
-def peak_gflops(device: str, precision: Precision) -> float:
+def peak_gflops(device: str, precision: str) -> float:
     """What a large matrix product reaches here: the share of peak of everything else is measured against it."""
     side = 2048 if device == "cpu" else 8192
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -173,25 +178,25 @@ def record(rows: list[Speed], path: Path) -> pd.DataFrame:
 
 def _modes(run: Run) -> Iterator[Run]:
     """Everything that may be fastest here; bfloat16 only where it is made for."""
-    for precision in precisions(run.device):
-        if precision == "bfloat16" and not multiplies_bfloat16(run.device):
+    device = run.hardware.device
+    for precision in precisions(device):
+        if precision == "bfloat16" and not multiplies_bfloat16(device):
             continue
-        for mode in get_args(Mode):
-            if mode == "native" and fastest_mode(run.device, precision) != mode:
-                continue
+        for mode in modes(device, precision):
             with suppress(InputError):
-                yield replace(run, precision=precision, mode=mode)
+                yield replace(run, hardware=Hardware(device=device, precision=precision, mode=mode))
 
 
-def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
+def _steps(run: Run) -> Callable[[], None]:
     """The body of the training loop, one step a call."""
     training = run.training
-    feed = run.feed(folder)
+    feed = run.feed()
     batches = feed.count // training.batch
-    first = torch.zeros(training.batch, dtype=torch.int64, device=run.device)  # every image takes as long
+    device = run.hardware.device
+    first = torch.zeros(training.batch, dtype=torch.int64, device=device)  # every image takes as long
     network = run.network().train()
     training.init(network)
-    engine = Engine(network, training, device=run.device, precision=run.precision, mode=run.mode)
+    engine = Engine(network, training, run.hardware)
     feed.begin_epoch(training.order(feed.count, seed=0, epoch=0))
     steps = count()
 
@@ -202,17 +207,6 @@ def _steps(run: Run, folder: DataFolder) -> Callable[[], None]:
             engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
 
     return step
-
-
-def _plain_loop() -> Any:
-    path = Path("bench/plain.py")
-    specification = importlib.util.spec_from_file_location("plain", path)
-    if not path.is_file() or specification is None or specification.loader is None:
-        msg = "Training was to be timed beside bench/plain.py, but that is not here. Run this in a clone of srrepro."
-        raise InputError(msg)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module.PlainLoop
 
 
 def _rows(

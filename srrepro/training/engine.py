@@ -1,56 +1,45 @@
-"""One training step. The loop decides what is trained; here is only how a batch becomes an update."""
+"""One training step: `plain_step` is what it means, `Engine` does the same faster. The loop decides what is trained."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srrepro.hardware import Hardware
 from srrepro.kernels.chain import IMAGES, Chain
-from srrepro.kernels.convolution import Mode, Native, fastest_mode
+from srrepro.kernels.convolution import Native, pairs_of
 from srrepro.models.recipe import Training
 
-Precision = Literal["float32", "bfloat16", "tf32"]
-CPUINFO = Path("/proc/cpuinfo")
 Part = tuple[Tensor, list[Tensor]]
 """A loss and its gradients."""
 LEAST_SHARE = 4_000_000_000
 """Multiply-adds of one pass: with less work, starting PyTorch's operations costs a thread more than it gains."""
 
 
-def fastest_precision(device: str) -> Precision:
-    """bfloat16 on GPUs and processors with matrix units for it; float32 where native convolutions are faster than that.
-
-    Without a C compiler, bfloat16 wherever it is multiplied in hardware.
-    """
-    if not multiplies_bfloat16(device):
-        return "float32"
-    native = fastest_mode(device) == "native"
-    return "float32" if native and "amx_bf16" not in _flags() else "bfloat16"
-
-
-def multiplies_bfloat16(device: str) -> bool:
-    """In hardware; elsewhere bfloat16 is several times slower than float32."""
-    if device == "cpu":
-        return bool(_flags() & {"amx_bf16", "avx512_bf16"})
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-
-
-def precisions(device: str) -> tuple[Precision, ...]:
-    """What a device can train in; `tf32` is float32 whose convolutions multiply in 10 bits, which only GPUs do."""
-    return ("float32", "bfloat16") if device == "cpu" else ("float32", "bfloat16", "tf32")
-
-
-def _flags() -> set[str]:
-    try:
-        return set(CPUINFO.read_text(encoding="utf-8").split())
-    except OSError:  # no Linux
-        return set()
+def plain_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    training: Training,
+    inputs: Float[Tensor, "n c h w"],
+    high: Float[Tensor, "n c p p"],
+    *,
+    lr: float,
+) -> Float[Tensor, ""]:
+    """Update the weights once, as a textbook does; the loss before that. A test holds `Engine.step` against it."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * group["factor"]
+    optimiser.zero_grad(set_to_none=True)
+    loss: Tensor = training.loss(network(inputs), high)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if training.clip is not None:
+        training.clip([parameter.grad for parameter in network.parameters() if parameter.grad is not None], lr)
+    optimiser.step()
+    return loss.detach()
 
 
 class Engine:
@@ -65,9 +54,9 @@ class Engine:
     `torch.compile`.
     """
 
-    def __init__(
-        self, network: nn.Module, training: Training, *, device: str, precision: Precision, mode: Mode = "eager"
-    ) -> None:
+    def __init__(self, network: nn.Module, training: Training, hardware: Hardware) -> None:
+        self.hardware = hardware
+        device, mode = hardware.device, hardware.mode
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: Callable[[Tensor], Tensor] = torch.compile(network) if mode == "compiled" else network
         self.loss = training.loss
@@ -77,13 +66,12 @@ class Engine:
             for group in self.optimiser.param_groups:
                 group.update(fused=True, foreach=False)
         self.parameters = list(self.network.parameters())
-        self.device = device
-        self.precision = precision
-        self.mode = mode
-        self.chain = Chain.of(network, training.patches.patch) if mode == "native" else None
+        side, channels = training.patches.patch, training.patches.takes.channels
+        self.chain = Chain.of(network, side) if mode == "native" else None
+        self.pairs = pairs_of(network, channels, side) if mode == "native" else None
         self.recorded: dict[int, _Recorded] = {}  # by the number of patches: an epoch's last batch may be smaller
         self.rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]  # for recorded steps
-        threads = torch.get_num_threads()
+        threads = hardware.shared_by
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
         worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
         self.shares = min(threads, training.batch, worth) if device == "cpu" else 1
@@ -95,7 +83,7 @@ class Engine:
     def __enter__(self) -> "Engine":
         """For the time of many steps, PyTorch's own threads stay out of the way of those that share a batch."""
         self.threads = torch.get_num_threads()
-        if self.mode == "native":
+        if self.hardware.mode == "native":
             torch.set_num_threads(1)
         return self
 
@@ -104,7 +92,7 @@ class Engine:
 
     def step(self, inputs: Float[Tensor, "n c h w"], high: Float[Tensor, "n c p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
-        if self.mode == "graph":
+        if self.hardware.mode == "graph":
             if len(inputs) not in self.recorded:
                 self.recorded[len(inputs)] = _Recorded(self, inputs, high)
             return self.recorded[len(inputs)].replay(inputs, high, lr)
@@ -140,9 +128,9 @@ class Engine:
         return _summed(job.result() for job in jobs)
 
     def _backward_share(self, _share: int, inputs: Tensor, high: Tensor, *, weight: float) -> Part:
-        if self.mode != "native":
+        if self.pairs is None:
             return self._backward_part(inputs, high, weight)
-        with Native(threads=1):
+        with Native(1, self.pairs):
             return _summed(
                 self._backward_part(some, their, weight * len(some) / len(inputs))
                 for some, their in zip(torch.split(inputs, IMAGES), torch.split(high, IMAGES), strict=True)
@@ -150,9 +138,10 @@ class Engine:
 
     def _backward_part(self, inputs: Tensor, high: Tensor, weight: float) -> Part:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
+        in_bfloat16 = self.hardware.precision == "bfloat16"
         # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
         with (
-            torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16", cache_enabled=False),
+            torch.autocast(self.hardware.device, torch.bfloat16, enabled=in_bfloat16, cache_enabled=False),
             self._cudnn(),
         ):
             estimate = self.forward(inputs)
@@ -162,10 +151,10 @@ class Engine:
 
     def _cudnn(self) -> AbstractContextManager[Any]:
         """Algorithms that give the same bits every time; float32 means float32."""
-        if self.device == "cpu":
+        if self.hardware.device == "cpu":
             return nullcontext()
         flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(
-            enabled=True, deterministic=True, allow_tf32=self.precision == "tf32"
+            enabled=True, deterministic=True, allow_tf32=self.hardware.precision == "tf32"
         )
         return flags
 

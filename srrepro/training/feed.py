@@ -15,6 +15,7 @@ from torch import Tensor
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, count_training, stream_training
 from srrepro.errors import InputError
+from srrepro.hardware import Hardware
 from srrepro.protocols.protocol import Protocol
 
 T = TypeVar("T")
@@ -68,13 +69,13 @@ class Course:
 class Feed:
     """Inputs and the central `label` pixels of every patch, on the device.
 
-    A store of at most `memory` bytes is held there whole. Of a larger one as many batches as fit are gathered at a
-    time, by reading the file once from beginning to end, so that the batches are the same in both cases. A few batches
-    lie beside them.
+    A store of at most the hardware's memory is held there whole. Of a larger one as many batches as fit are gathered at
+    a time, by reading the file once from beginning to end, so that the batches are the same in both cases. A few
+    batches lie beside them.
 
     Raises
     ------
-    InputError : the store cannot be read, has less than a batch, or `memory` does not hold one.
+    InputError : the store cannot be read, has less than a batch, or the memory does not hold one.
     """
 
     def __init__(
@@ -84,8 +85,7 @@ class Feed:
         *,
         label: int,
         batch: int,
-        device: str,
-        memory: int,
+        hardware: Hardware,
         protocol: Protocol,
     ) -> None:
         self.folder = folder
@@ -93,14 +93,15 @@ class Feed:
         self.label = label
         self.protocol = protocol
         self.batch = batch
-        self.device = device
+        self.device = hardware.device
         self.count = count_training(folder, shape)
-        fitting = memory // (shape.takes.channels * (4 * shape.side**2 + label**2))
+        fitting = hardware.memory // (shape.takes.channels * (4 * shape.side**2 + label**2))
         if self.count < batch:
             msg = f"Batches of {batch} patches were to be taken from {shape.set}, but it has {self.count}."
             raise InputError(msg)
         if fitting < batch:
-            msg = f"A batch was to be held in {memory} bytes, but these are {fitting} patches of {batch}. Allow more."
+            asked = f"A batch was to be held in {hardware.memory} bytes"
+            msg = f"{asked}, but these are {fitting} patches of {batch}. Allow more."
             raise InputError(msg)
         self.order: Int64[Tensor, " n"] | None = None
         self.whole = self._gathered(torch.arange(self.count)) if self.count <= fitting else None

@@ -18,6 +18,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.upscaler import Upscaler, load
+from srrepro.hardware import Hardware
 from srrepro.models.recipe import LOW, LOW_RGB, Input
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import NotesNetwork, VeryDeep
@@ -329,7 +330,7 @@ def test_tiles_give_what_the_whole_image_gives(name: str, pixels: int) -> None:
     bytes_per_pixel = 2 * 4 * max(part.in_channels + part.out_channels for part in network.network.layers)
     whole = Upscaler(SUBJECT, network, 3).estimate(image)
     assert network.pixels == [image.size]
-    tiled = Upscaler(SUBJECT, network, 3, memory=pixels * bytes_per_pixel).estimate(image)
+    tiled = Upscaler(SUBJECT, network, 3, Hardware(memory=pixels * bytes_per_pixel)).estimate(image)
     np.testing.assert_allclose(tiled, whole, atol=1e-6 * np.abs(whole).max())
     assert max(network.pixels[1:]) <= max(pixels, image.size * (pixels >= image.size))
     assert (len(network.pixels) == 2) == (pixels >= image.size)
@@ -339,20 +340,20 @@ def test_a_network_that_sees_the_whole_image_is_never_tiled() -> None:
     torch.manual_seed(0)
     network = Counting(NotesNetwork(filters=3, hidden=1)(3))
     image = np.random.default_rng(0).random((40, 50), np.float32)
-    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).estimate(image) for memory in (10**9, 1)]
+    estimates = [Upscaler(SUBJECT, network, 3, Hardware(memory=memory)).estimate(image) for memory in (10**9, 1)]
     assert network.pixels == [2000, 2000]
     np.testing.assert_array_equal(*estimates)
 
 
 def test_memory_that_holds_no_tile_is_refused() -> None:
     with pytest.raises(InputError, match=r"in 0\.000954 MiB, but .*9×9 pixels; allow 1 MiB or more"):
-        Upscaler(SUBJECT, NETWORKS["vdsr"](3), 3, memory=1000)
+        Upscaler(SUBJECT, NETWORKS["vdsr"](3), 3, Hardware(memory=1000))
 
 
 @pytest.mark.parametrize("network", [nn.Identity(), nn.Conv2d(1, 1, 3, padding=1)], ids=["identity", "no radius"])
 def test_what_names_no_radius_is_never_tiled(network: nn.Module) -> None:
     image = np.random.default_rng(0).random((40, 50), np.float32)
-    estimates = [Upscaler(SUBJECT, network, 3, memory=memory).estimate(image) for memory in (10**9, 400)]
+    estimates = [Upscaler(SUBJECT, network, 3, Hardware(memory=memory)).estimate(image) for memory in (10**9, 400)]
     np.testing.assert_array_equal(*estimates)
 
 
@@ -363,7 +364,7 @@ def test_what_names_no_radius_is_never_tiled(network: nn.Module) -> None:
 def test_a_gpu_gives_what_a_processor_gives(precision: str, error: float, cuda: str) -> None:
     network, image = random_network(), np.random.default_rng(0).random((40, 50), np.float32)
     expected = Upscaler(SUBJECT, network, 3).estimate(image)
-    found = Upscaler(SUBJECT, network.to(cuda), 3, cuda, precision=precision).estimate(image)
+    found = Upscaler(SUBJECT, network.to(cuda), 3, Hardware(device=cuda, precision=precision)).estimate(image)
     np.testing.assert_allclose(found, expected, atol=error * np.abs(expected).max())
 
 
@@ -400,7 +401,7 @@ def test_small_images_are_enlarged_and_tiled(what: Input) -> None:
     whole = Upscaler(SUBJECT, network, 3).estimate(image)
     assert whole.shape == (90, 123, *image.shape[2:])
     bytes_per_pixel = 2 * 4 * 2 * what.channels
-    tiled = Upscaler(SUBJECT, network, 3, memory=12 * 12 * bytes_per_pixel).estimate(image)
+    tiled = Upscaler(SUBJECT, network, 3, Hardware(memory=12 * 12 * bytes_per_pixel)).estimate(image)
     assert max(network.pixels[1:]) <= 12 * 12 < network.pixels[0]
     np.testing.assert_allclose(tiled, whole, atol=1e-6)
 

@@ -1,15 +1,13 @@
 """What the suites ask for can be carried out; how it is carried out is tested through the command line."""
 
-from typing import Any
-
 import pytest
 
 from srrepro import models
 from srrepro.evaluation.weights import ships
-from srrepro.jobs import suites
-from srrepro.jobs.suites import SUITES, Measure
+from srrepro.jobs.job import Measure
+from srrepro.jobs.suites import SUITES
 from srrepro.protocols.named import VDSR_Y
-from srrepro.training.loop import Run
+from srrepro.training.run import Run
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -37,22 +35,3 @@ def test_the_papers_budgets_are_not_shortened() -> None:
     assert {job.budget for job in jobs} == {1.0}
     assert {job.seed for job in jobs if job.name == "vdsr-t91"} == {0, 1, 2}
     assert {job.scale for job in jobs if job.name == "srcnn-915"} == {2, 3, 4}
-
-
-@pytest.mark.parametrize(
-    ("last", "compiler", "mode"),
-    [
-        ({"device": "cpu", "mode": "eager"}, True, "eager"),
-        ({"device": "cpu", "mode": "native"}, True, "native"),
-        ({"device": "cpu", "mode": "native"}, False, "eager"),
-        ({"device": "cuda", "mode": "graph"}, True, "native"),
-        ({"device": "cuda", "mode": "eager"}, True, "native"),  # the slow mode here
-    ],
-)
-def test_a_run_resumes_in_the_mode_of_its_last_stretch_where_that_can_be_had(
-    last: dict[str, Any], compiler: bool, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fastest = "native" if compiler else "eager"
-    monkeypatch.setattr(suites, "fastest_mode", lambda *_: fastest)
-    run = Run(recipe=models.recipe("srcnn-915"), scale=3, mode=fastest)
-    assert suites._as_before(run, last).mode == mode

@@ -6,17 +6,20 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import pad, relu
 
 from srrepro import models
 from srrepro.kernels.chain import IMAGES, Chain
 from srrepro.kernels.compiled import library
-from srrepro.models.recipe import rectified
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import VeryDeep
 
 CHAINS = ["srcnn-915", "srcnn-935", "srcnn-955", "srcnn-915-quick", "vdsr-t91", "vdsr-10-residual", "vdsr-10-plain"]
 NO_CHAINS = ["srcnn-915-notes", "vdsr-notes"]
+
+
+def _rectified(layer: nn.Module, planes: Tensor) -> Tensor:
+    return relu(layer(planes), inplace=True)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +71,7 @@ def assert_close(found: list[Tensor], expected: tuple[Tensor, ...], names: list[
 ], ids=str)  # fmt: skip
 @pytest.mark.parametrize("size", [(21, 21), (18, 25)], ids=str)
 @pytest.mark.parametrize("images", [1, 5])
-def test_loss_and_gradients(network: Callable[[], nn.Module], size: tuple[int, int], images: int) -> None:
+def test_loss_and_gradients(network: Callable[[int], nn.Module], size: tuple[int, int], images: int) -> None:
     torch.manual_seed(0)
     made = network(3).train()
     inputs = torch.rand(images, 1, *size)
@@ -105,7 +108,7 @@ def test_nothing_is_left_from_one_step_to_the_next() -> None:
 
 
 @pytest.mark.parametrize("network", [ThreeLayers(kernels=(9, 1, 5)), VeryDeep(depth=3, filters=16)], ids=str)
-def test_a_step_may_have_other_sizes_than_the_one_before(network: Callable[[], nn.Module]) -> None:
+def test_a_step_may_have_other_sizes_than_the_one_before(network: Callable[[int], nn.Module]) -> None:
     torch.manual_seed(0)
     made = network(3).train()
     chain = chain_of(made)
@@ -149,10 +152,10 @@ class Odd(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         what = self.what
-        first = rectified(self.layers[0], inputs * 2 if what == "a scaled input" else inputs)
-        second = rectified(self.layers[1], first)
+        first = _rectified(self.layers[0], inputs * 2 if what == "a scaled input" else inputs)
+        second = _rectified(self.layers[1], first)
         if what == "a layer used twice":
-            second = rectified(self.layers[1], second)
+            second = _rectified(self.layers[1], second)
         if what == "a skip inside":
             second = second + first
         if what == "a border":

@@ -1,14 +1,21 @@
 """The convolutions in C beside PyTorch's in double precision: values, gradients, and what they leave to PyTorch."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, relu
 
-from srrepro.kernels import convolution
 from srrepro.kernels.compiled import library
-from srrepro.kernels.convolution import Native, fastest_mode
-from srrepro.models.recipe import rectified
+from srrepro.kernels.convolution import NO_PAIRS, Native, Pairs, pairs_of
+
+PAIRED = Pairs(1, frozenset({0}))
+"""One convolution, and a rectifier after it."""
+
+
+def rectified(layer: nn.Module, planes: Tensor) -> Tensor:
+    return relu(layer(planes), inplace=True)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +70,7 @@ def test_values_and_gradients(shape: tuple[int, ...], rectify: bool) -> None:
     layer = nn.Conv2d(inputs, filters, kernel, padding=padding)
     layer.load_state_dict({"weight": weight, "bias": bias})
     planes.requires_grad_()
-    with Native(threads=1):
+    with Native(1, PAIRED if rectify else NO_PAIRS):
         out = rectified(layer, planes) if rectify else layer(planes)
     assert type(out.grad_fn).__name__ == "_ConvolutionBackward", "PyTorch's own was used"
 
@@ -137,7 +144,7 @@ def test_a_layer_without_bias_and_one_that_is_not_trained() -> None:
 def test_other_convolutions_stay_pytorchs(layer: nn.Conv2d) -> None:
     planes = torch.randn(2, layer.in_channels, 9, 9, dtype=layer.weight.dtype)
     expected = layer(planes)
-    with Native(threads=1):
+    with Native(1, PAIRED):
         found, through_rectifier = layer(planes), rectified(layer, planes)
     assert type(found.grad_fn).__name__ != "_ConvolutionBackward"
     assert torch.equal(found, expected)
@@ -149,16 +156,6 @@ def test_elsewhere_nothing_changes() -> None:
     with Native(threads=1):
         pass
     assert type(conv2d(planes, weight.requires_grad_(), bias).grad_fn).__name__ == "ConvolutionBackward0"
-
-
-def test_the_fastest_mode() -> None:
-    assert fastest_mode("cpu") == "native"
-    assert fastest_mode("cpu", "bfloat16") == fastest_mode("cuda") == "eager"
-
-
-def test_without_a_compiler_pytorch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "library", lambda: None)
-    assert fastest_mode("cpu") == "eager"
 
 
 class Skips(nn.Module):
@@ -173,6 +170,67 @@ class Skips(nn.Module):
         for layer in self.layers:
             made.append(rectified(layer, made[-1] + made[-2][:, :, :1] if len(made) > 1 else made[-1]))
         return torch.cat(made[1:]) + made[3]
+
+
+class Odd(nn.Module):
+    """One layer after another; what comes after each is told."""
+
+    def __init__(self, *after: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.after = after
+        self.layers = nn.ModuleList(nn.Conv2d(16, 16, 3, padding=1) for _ in after)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        for layer, after in zip(self.layers, self.after, strict=True):
+            planes = after(layer(planes))
+        return planes
+
+
+def at_once(planes: Tensor) -> Tensor:
+    return relu(planes, inplace=True)
+
+
+def later(planes: Tensor) -> Tensor:
+    """Something sees the planes before they are rectified."""
+    before = planes + 1
+    return relu(planes, inplace=True) + before
+
+
+def looked_at(planes: Tensor) -> Tensor:
+    assert planes.shape[1] == 16
+    return torch.relu_(planes)
+
+
+def test_rectifiers_that_nothing_comes_before_are_found() -> None:
+    network = Odd(at_once, relu, later, lambda planes: planes, looked_at, nn.ReLU(inplace=True))
+    assert pairs_of(network, 16, 9) == Pairs(6, frozenset({0, 4, 5}))
+    assert not network.layers[0].weight.is_meta
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_pairs_change_nothing_but_the_time(training: bool) -> None:
+    torch.manual_seed(0)
+    network, planes = Odd(at_once, relu, later, lambda planes: planes, looked_at), torch.randn(2, 16, 9, 10)
+    pairs = pairs_of(network, 16, 9)
+    with torch.inference_mode(not training):
+        expected = network(planes)
+        with Native(1, pairs):
+            first, again = network(planes), network(planes)
+    assert worst(first, expected) < 3e-5
+    assert torch.equal(first, again)
+    if training:
+        theirs = torch.autograd.grad(expected.square().sum(), list(network.parameters()))
+        ours = torch.autograd.grad(first.square().sum(), list(network.parameters()))
+        assert all(worst(one, other) < 3e-5 for one, other in zip(ours, theirs, strict=True))
+
+
+def test_a_network_that_goes_another_way_is_an_error() -> None:
+    """Rectified planes would be taken for others, and give a wrong image without a word."""
+    network, planes = Odd(at_once, at_once), torch.randn(1, 16, 9, 10)
+    pairs = pairs_of(network, 16, 9)
+    network.after = (at_once, later)
+    with pytest.raises(RuntimeError, match="did not repeat its layers"), Native(1, pairs), torch.inference_mode():
+        network(planes)
 
 
 def test_planes_that_are_still_wanted_are_not_written_over() -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import gaussian_filter
 
-from srrepro.pixels.metrics import WINDOW, psnr, ssim
+from srrepro.pixels.metrics import WINDOW, psnr, ssim, ssim_toolbox
 
 METRICS = (psnr, ssim)
 both_metrics = pytest.mark.parametrize("metric", METRICS)
@@ -155,3 +156,31 @@ def test_planes_are_left_as_they_were() -> None:
         metric(estimate, reference, shave=2, peak=255)
     np.testing.assert_array_equal(estimate, before[0])
     np.testing.assert_array_equal(reference, before[1])
+
+
+def test_the_toolboxs_similarity_is_matlabs_formula() -> None:
+    """Written out: Gaussian means with replicated edges, at every pixel."""
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 256, (2, 20, 25)).astype(np.float64)
+
+    def mean(plane: np.ndarray) -> np.ndarray:
+        return gaussian_filter(plane, 1.5, mode="nearest", radius=5)
+
+    one, two = mean(left), mean(right)
+    spread, other, together = mean(left**2) - one**2, mean(right**2) - two**2, mean(left * right) - one * two
+    small, smaller = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    map_ = (2 * one * two + small) * (2 * together + smaller)
+    map_ /= (one**2 + two**2 + small) * (spread + other + smaller)
+    assert ssim_toolbox(left, right, shave=0, peak=255) == pytest.approx(map_.mean(), abs=1e-12)
+    wide = np.pad(left, 3), np.pad(right, 3)
+    assert ssim_toolbox(*wide, shave=3, peak=255) == ssim_toolbox(left, right, shave=0, peak=255)
+    assert ssim_toolbox(left, right, shave=0, peak=255) != pytest.approx(ssim(left, right, shave=0, peak=255), abs=1e-6)
+
+
+def test_of_rgb_all_channels_count_alike() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 256, (2, 20, 25, 3)).astype(np.float64)
+    channels = [ssim(left[..., c], right[..., c], shave=2, peak=255) for c in range(3)]
+    assert ssim(left, right, shave=2, peak=255) == pytest.approx(np.mean(channels))
+    squares = [((left - right)[2:-2, 2:-2, c] ** 2).mean() for c in range(3)]
+    assert psnr(left, right, shave=2, peak=255) == pytest.approx(10 * np.log10(255**2 / np.mean(squares)))

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from srrepro import cli
+from srrepro import cli, verbs
 from srrepro.errors import InputError
 from srrepro.git import git
 from srrepro.timing import compare as module
+from srrepro.timing import turn
 from srrepro.timing.compare import FEWEST, MOST, Comparison, Turn, compare, in_turns
 
 SAME = [1.0, 2.0]
-TURN = Path(__file__).parents[2] / "bench" / "turn.py"
+TURN = Path(turn.__file__)
 
 
 def machine(noise: float, seed: int, work_noise: float | None = None) -> Callable[[float], Turn]:
@@ -166,7 +167,7 @@ def test_a_comparison_that_measured_nothing_fails(clone: Path, monkeypatch: pyte
         ([undecided, undecided], 1, "nothing was compared"),
         ([undecided, decided], 0, "undecided, times scatter too much here: task 0.5"),
     ):
-        monkeypatch.setattr(cli, "compare", lambda revision, names, found=found: found)
+        monkeypatch.setattr(verbs, "compare", lambda revision, names, found=found: found)
         result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick"])
         assert result.exit_code == code
         assert message in result.stderr
@@ -180,9 +181,12 @@ def test_what_cannot_be_compared_is_named(clone: Path, tmp_path: Path, monkeypat
     with pytest.raises(InputError, match="nothing_like_it"):
         compare("quick", ["a"])
     ends(clone)
-    (clone / "bench" / "turn.py").unlink()
-    with pytest.raises(InputError, match="Run this in a clone of srrepro"):
+    git(clone, "checkout", "-q", "slow")
+    git(clone, "rm", "-q", "bench/turn.py")
+    git(clone, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "without")
+    with pytest.raises(InputError, match=r"has no srrepro/timing/turn\.py"):
         compare("quick", ["a"])
+    ends(clone)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"not a git repository.*\. Run this in a clone\."):
         compare("quick", ["a"])
@@ -199,7 +203,6 @@ def test_an_ended_comparison_leaves_nothing(clone: Path, monkeypatch: pytest.Mon
     assert signal.getsignal(signal.SIGTERM) is usual
 
 
-@pytest.mark.skipif(not TURN.exists(), reason="bench/ is not here: no clone")
 def test_the_real_turn_prints_its_times() -> None:
     """In a fraction of its seconds."""
     words = [sys.executable, "-c", "import turn; turn.SECONDS = 0.2; turn.main()"]

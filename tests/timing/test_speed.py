@@ -11,8 +11,8 @@ import pytest
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
-from srrepro.kernels.convolution import fastest_mode
-from srrepro.timing import speed
+from srrepro.hardware import fastest_mode, precisions
+from srrepro.timing import plain, speed
 from srrepro.timing.speed import (
     Contender,
     Speed,
@@ -21,8 +21,7 @@ from srrepro.timing.speed import (
     training_flops,
     training_speed,
 )
-from srrepro.training.engine import precisions
-from srrepro.training.loop import Run
+from srrepro.training.run import Run
 
 
 def test_operations_of_a_training_step() -> None:
@@ -115,44 +114,29 @@ def test_inference_on_a_gpu(cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(found.median_ms > 0 and found.device == cuda and found.peak_memory_mib is not None for found in rows)
 
 
-def test_training_is_timed_in_a_clone_only(
-    pretend: Callable[..., DataFolder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The plain loop lies in its `bench` folder."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"bench/plain\.py.*in a clone"):
-        training_speed("srcnn-915-demo", pretend({}), "cpu")
+def test_what_is_not_trained_is_not_timed(pretend: Callable[..., DataFolder]) -> None:
     with pytest.raises(InputError, match="nothing to train"):
         training_speed("bicubic", pretend({}), "cpu")
 
 
-PLAIN = Path(__file__).parents[2] / "bench" / "plain.py"
-
-
-@pytest.mark.skipif(not PLAIN.exists(), reason="bench/ is not here: no clone")
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_every_contender_trains(bfloat16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plain loop and the engine's modes, on the demo's patches; bfloat16 where it is multiplied in hardware."""
     monkeypatch.setattr(speed, "multiplies_bfloat16", lambda device: bfloat16)
     # Where bfloat16 is emulated, a large product of it takes minutes; the test of inference measures a peak in float32.
     monkeypatch.setattr(speed, "peak_gflops", lambda device, precision: 1e5)
-    monkeypatch.chdir(PLAIN.parents[1])
-    plain_loop = speed._plain_loop()
-    monkeypatch.setitem(plain_loop.__init__.__globals__, "WORKERS", 0)  # in this process: no fork among threads
-    monkeypatch.setattr(speed, "_plain_loop", lambda: plain_loop)
+    monkeypatch.setattr(plain, "WORKERS", 0)  # in this process: no fork among threads
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
     rows = training_speed("srcnn-915-demo", DataFolder(tmp_path, None), "cpu")
-    native = [("float32", "native")] if fastest_mode("cpu") == "native" else []
+    native = [("float32", "native")] if fastest_mode("cpu", "float32") == "native" else []
     expected = [("float32", "plain"), *native, ("float32", "eager"), *([("bfloat16", "eager")] if bfloat16 else [])]
     assert [(row.precision, row.mode) for row in rows] == expected
     assert all(row.samples_per_s > 0 and 0 < row.peak_share < 1 for row in rows)
     assert {(row.batch, row.height, row.layout) for row in rows[1:]} == {(rows[0].batch, rows[0].height, "nhwc")}
 
 
-@pytest.mark.skipif(not PLAIN.exists(), reason="bench/ is not here: no clone")
 def test_every_contender_trains_on_a_gpu(cuda: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(PLAIN.parents[1])
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
     sgd = replace(models.recipe("srcnn-915"), name="of the demo")

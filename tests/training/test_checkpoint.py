@@ -14,6 +14,7 @@ from torch import Tensor
 
 from srrepro import models
 from srrepro.errors import InputError
+from srrepro.hardware import PLAIN
 from srrepro.training import checkpoint
 from srrepro.training.engine import Engine
 
@@ -76,7 +77,7 @@ def test_a_file_is_small_enough_to_be_committed(name: str) -> None:
     recipe = models.recipe(name)
     assert recipe.training is not None
     network = recipe.network(3).train()
-    engine = Engine(network, recipe.training, device="cpu", precision="float32")
+    engine = Engine(network, recipe.training, PLAIN)
     for parameter in engine.parameters:
         parameter.grad = torch.zeros_like(parameter)
     engine.optimiser.step()

@@ -14,6 +14,7 @@ from srrepro.data import stores
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import TrainingShape, prepare_training, read_training
 from srrepro.errors import InputError
+from srrepro.hardware import PLAIN, Hardware
 from srrepro.protocols.named import MATLAB_Y
 from srrepro.protocols.protocol import Protocol
 from srrepro.training import feed as feeding
@@ -33,7 +34,7 @@ def folder(pretend: Callable[..., DataFolder], monkeypatch: pytest.MonkeyPatch) 
 
 
 def feed_of(folder: DataFolder, memory: int) -> Feed:
-    return Feed(folder, SHAPE, label=LABEL, batch=BATCH, device="cpu", memory=memory, protocol=MATLAB_Y)
+    return Feed(folder, SHAPE, label=LABEL, batch=BATCH, hardware=Hardware(memory=memory), protocol=MATLAB_Y)
 
 
 def order_of(count: int, seed: int) -> torch.Tensor:
@@ -77,7 +78,7 @@ def test_the_protocol_decides_what_is_shown(folder: DataFolder) -> None:
     protocol = Protocol(name="narrow", clamp=(100, 120))
     stored = read_training(folder, SHAPE)
     count = len(stored.high)
-    feed = Feed(folder, SHAPE, label=LABEL, batch=count, device="cpu", memory=10**9, protocol=protocol)
+    feed = Feed(folder, SHAPE, label=LABEL, batch=count, hardware=PLAIN, protocol=protocol)
     feed.begin_epoch(torch.arange(count))
     inputs, labels = feed.take(0)
     assert stored.inputs.max() > 120 / 255 > 100 / 255 > stored.inputs.min()

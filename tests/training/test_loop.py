@@ -21,11 +21,11 @@ from srrepro import models
 from srrepro.data import registry
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training, read_training
-from srrepro.errors import InputError
+from srrepro.errors import Diverged, InputError, OutOfTime, Stopped
 from srrepro.evaluation import measure as evaluation
 from srrepro.evaluation.upscaler import Upscaler
+from srrepro.hardware import PLAIN, Hardware, Mode, Precision
 from srrepro.kernels import chain
-from srrepro.kernels.convolution import Mode, fastest_mode
 from srrepro.models.recipe import (
     LOW,
     SGD,
@@ -45,10 +45,12 @@ from srrepro.protocols.degradation import MATLAB
 from srrepro.training import carry, checkpoint, deadline, engine, feed, loop
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.deadline import Deadline
-from srrepro.training.engine import Engine, Precision, fastest_precision
-from srrepro.training.loop import Diverged, OutOfTime, Run, State, Stopped, train
+from srrepro.training.engine import Engine, plain_step
+from srrepro.training.loop import State, train
+from srrepro.training.run import Run
 
 BATCH, STEPS, LOG_POINTS = 8, 30, 5
+FASTEST = Hardware(precision="float32").settled()
 MADE_UP = {
     "tiny-train": {"a.png": skimage.data.camera()[40:100, 200:272], "b.png": skimage.data.chelsea()[100:160, 130:202]},
     "tiny-val": {"c.png": skimage.data.coffee()[100:140, 200:245]},
@@ -81,6 +83,10 @@ def tiny(base: str) -> Recipe:
     )
 
 
+def at(run: Run, folder: DataFolder) -> Run:
+    return replace(run, folder=folder)
+
+
 def with_training(recipe: Recipe, **changes: Any) -> Recipe:
     assert recipe.training is not None
     return replace(recipe, training=replace(recipe.training, **changes))
@@ -103,12 +109,12 @@ SOAP_RUN, SGD_RUN = (Run(recipe=recipe, scale=3, log_points=LOG_POINTS) for reci
 VDSR_RUN, MUON_RUN = (Run(recipe=r, log_points=LOG_POINTS) for r in (VDSR_RECIPE, tiny_vdsr("vdsr-t91-muon")))
 # As many filters as the convolutions in C are made for.
 NATIVE_RECIPE = replace(VDSR_RECIPE, name="vdsr-t91-native", network=VeryDeep(depth=4, filters=16))
-NATIVE_RUN = Run(recipe=NATIVE_RECIPE, mode=fastest_mode("cpu"), log_points=LOG_POINTS)
+NATIVE_RUN = Run(recipe=NATIVE_RECIPE, hardware=FASTEST, log_points=LOG_POINTS)
 # Twenty layers on all of T91, by the recipe as it is but for its length; Set5 stands in for val20, which takes minutes.
 WHOLE_VDSR_RUN, WHOLE_MUON_RUN = (
     Run(
         recipe=with_training(models.recipe(name), validation="Set5", logged=()),
-        mode=fastest_mode("cpu"),
+        hardware=FASTEST,
         budget=24 * batch / 637_440,
         log_points=2,
     )
@@ -166,7 +172,7 @@ def unbroken(folder: DataFolder, workplace: Callable[[], Path]) -> Unbroken:
     def unbroken(run: Run) -> tuple[nn.Module, State]:
         key = run.recipe.name
         if key not in _UNBROKEN:
-            _UNBROKEN[key] = train(run, folder, workplace())
+            _UNBROKEN[key] = train(at(run, folder), workplace())
         return _UNBROKEN[key]
 
     return unbroken
@@ -213,8 +219,8 @@ def test_a_seed_means_one_result(
     run = Run(recipe=recipe, scale=3, log_points=LOG_POINTS)
     first, log = unbroken(run)
     torch.manual_seed(12345)  # nothing may hang on what ran before
-    again, same_log = train(run, folder, workplace())
-    other, other_log = train(replace(run, seed=1), folder, workplace())
+    again, same_log = train(at(run, folder), workplace())
+    other, other_log = train(at(replace(run, seed=1), folder), workplace())
     assert same_weights(first, again)
     assert without_times(log) == without_times(same_log)
     assert not same_weights(first, other)
@@ -232,7 +238,7 @@ def test_log_rows(folder: DataFolder, workplace: Callable[[], Path], monkeypatch
 
     monkeypatch.setattr(Engine, "step", noted)
     run = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS)
-    network, state = train(run, folder, workplace())
+    network, state = train(at(run, folder), workplace())
 
     steps = [row["step"] for row in state.log]
     assert len(losses) == STEPS == state.step
@@ -261,8 +267,8 @@ def test_one_network_for_several_scales(folder: DataFolder, workplace: Callable[
     run = VDSR_RUN
     assert run.shape.scales == run.scales == (2, 3)
     assert run.subject.scale is None
-    network, state = train(run, folder, workplace())
-    assert re.fullmatch(r"vdsr-t91_s0_[0-9a-f]{8}", run.name(folder))
+    network, state = train(at(run, folder), workplace())
+    assert re.fullmatch(r"vdsr-t91_s0_[0-9a-f]{8}", at(run, folder).name)
     columns = [f"{name}_x{scale}_psnr_db" for name in ("tiny-val", "tiny-test") for scale in (2, 3)]
     assert list(state.log[-1]) == ["backprops", "step", "lr", "loss", *columns, "seconds", "samples_per_s"]
     for scale in (2, 3):
@@ -296,12 +302,12 @@ def test_streamed_patches_change_nothing(
     folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = VDSR_RUN
-    whole, log = train(run, folder, workplace())
+    whole, log = train(at(run, folder), workplace())
     passes = []
     stream = feed.stream_training
     monkeypatch.setattr(feed, "stream_training", lambda *words: passes.append(words) or stream(*words))
-    little = replace(run, memory=50_000)  # 82 patches, or an image of 22×22
-    streamed, same_log = train(little, folder, workplace())
+    little = replace(run, hardware=replace(PLAIN, memory=50_000))  # 82 patches, or an image of 22×22
+    streamed, same_log = train(at(little, folder), workplace())
     assert len(passes) > 2
     assert same_weights(whole, streamed)
     assert without_times(log) == without_times(same_log)
@@ -327,7 +333,7 @@ def test_the_engine_is_given_the_patches_in_their_order(
         return step(self, inputs, high, lr=lr)
 
     monkeypatch.setattr(Engine, "step", noted)
-    train(run, folder, workplace())
+    train(at(run, folder), workplace())
     border = (run.training.patches.patch - run.training.patches.label) // 2
     inside = slice(border, patches.high.shape[1] - border)
     for number, (inputs, high) in enumerate(given):
@@ -351,7 +357,7 @@ def test_augmentation_is_given_the_seed_and_the_step(
         return plain(self, inputs, labels, seed=seed, step=step)
 
     monkeypatch.setattr(NoAugmentation, "__call__", noted)
-    train(Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS, seed=6), folder, workplace())
+    train(at(Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS, seed=6), folder), workplace())
     assert given == [(6, step) for step in range(STEPS)]
 
 
@@ -371,7 +377,7 @@ def test_epochs_as_the_authors_code_of_vdsr_has_them(
         return step(self, inputs, high, lr=lr)
 
     monkeypatch.setattr(Engine, "step", noted)
-    _, state = train(run, folder, workplace())
+    _, state = train(at(run, folder), workplace())
     batches = -(-shown // BATCH)
     assert shown % BATCH
     assert len(given) == 4 * batches == state.step
@@ -405,7 +411,7 @@ def test_momentum_is_cleared_where_the_rate_changes_and_only_there(
 
     monkeypatch.setattr(ClearMomentum, "__call__", noted)
     monkeypatch.setattr(Engine, "step", at_rate)
-    _, state = train(CODE_RUN, folder, workplace())
+    _, state = train(at(CODE_RUN, folder), workplace())
     assert cleared == [state.step // 4, state.step // 2, state.step * 3 // 4]
     assert [number for number in range(1, len(rates)) if rates[number] != rates[number - 1]] == cleared
 
@@ -416,8 +422,8 @@ def test_a_budget_stretches_the_schedule(folder: DataFolder, workplace: Callable
         Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=0.5),
     )
     shortest = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS, budget=1e-9)
-    assert (half.course(100).steps, shortest.course(100).steps) == (STEPS // 2, 1)
-    _, state = train(half, folder, workplace())
+    assert (half.course_of(100).steps, shortest.course_of(100).steps) == (STEPS // 2, 1)
+    _, state = train(at(half, folder), workplace())
     assert (state.step, state.log[-1]["backprops"]) == (STEPS // 2, BATCH * STEPS // 2)
     assert state.log[-1]["lr"] == pytest.approx(whole.training.schedule((STEPS - 2) / STEPS))
 
@@ -427,19 +433,21 @@ def test_a_run_is_named_after_all_that_decides_it(folder: DataFolder, pretend: C
     prepare_training(folder, run.shape)
     other_rate = with_training(SOAP_RECIPE, schedule=Constant(lr=1e-3))
     names = [
-        candidate.name(folder)
+        at(candidate, folder).name
         for candidate in (
             run,
             replace(run, seed=1),
             replace(run, budget=0.5),
-            replace(run, precision="bfloat16"),
+            replace(run, hardware=Hardware(precision="bfloat16", mode="eager")),
             replace(run, recipe=other_rate),
         )
     ]
     assert names[0].startswith("srcnn-915-demo_x3_s0_")
     assert names[1] == names[0].replace("_s0_", "_s1_")
     assert len(set(names)) == len(names)
-    assert replace(run, device="cuda").name(folder) == names[0]
+    assert (
+        at(replace(run, hardware=Hardware(device="cuda", precision="float32", mode="eager")), folder).name == names[0]
+    )
 
     darker = {file: pixels // 2 for file, pixels in MADE_UP["tiny-train"].items()}
     other_data = pretend(MADE_UP | {"tiny-train": darker})
@@ -447,16 +455,12 @@ def test_a_run_is_named_after_all_that_decides_it(folder: DataFolder, pretend: C
     for file in darker:
         (other_data.root / "tiny-train" / file).unlink()
     prepare_training(other_data, run.shape)
-    assert run.name(other_data) not in names
+    assert at(run, other_data).name not in names
 
 
 def test_fewer_patches_than_a_batch_are_refused(folder: DataFolder, workplace: Callable[[], Path]) -> None:
     with pytest.raises(InputError, match="Batches of 1000"):
-        train(
-            Run(recipe=with_training(SGD_RECIPE, batch=1000, backprops=5000), scale=3, log_points=LOG_POINTS),
-            folder,
-            workplace(),
-        )
+        train(at(Run(recipe=with_training(SGD_RECIPE, batch=1000, backprops=5000), scale=3), folder), workplace())
 
 
 @both_recipes
@@ -465,7 +469,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
 ) -> None:
     hopeless = with_training(recipe, schedule=Constant(lr=1e25))
     with pytest.raises(Diverged, match=f"{recipe.name} x3 is no longer a number at step "):
-        train(Run(recipe=hopeless, scale=3, log_points=LOG_POINTS), folder, workplace())
+        train(at(Run(recipe=hopeless, scale=3, log_points=LOG_POINTS), folder), workplace())
 
 
 # Stopping and going on.
@@ -494,9 +498,9 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(
     place, handlers = workplace(), [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     at_step(step, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped, match=f"after {step * BATCH:,} of {STEPS * BATCH:,} backprops"):
-        train(run, folder, place)
+        train(at(run, folder), place)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    resumed, state = train(run, folder, place)
+    resumed, state = train(at(run, folder), place)
 
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
@@ -507,14 +511,14 @@ def test_a_run_resumes_in_another_mode(
     folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None], unbroken: Unbroken
 ) -> None:
     """As close as the other mode rounds, and it says so."""
-    if NATIVE_RUN.mode != "native":
+    if NATIVE_RUN.hardware.mode != "native":
         pytest.skip("no C compiler is at hand: there is one mode only")
     expected, log = unbroken(NATIVE_RUN)
     place = workplace()
     at_step(13, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(NATIVE_RUN, folder, place, made_with={"machine": "here"})
-    resumed, state = train(replace(NATIVE_RUN, mode="eager"), folder, place, made_with={"machine": "there"})
+        train(at(NATIVE_RUN, folder), place, made_with={"machine": "here"})
+    resumed, state = train(at(replace(NATIVE_RUN, hardware=PLAIN), folder), place, made_with={"machine": "there"})
     for name, weights in resumed.state_dict().items():
         torch.testing.assert_close(weights, expected.state_dict()[name], atol=1e-5, rtol=1e-3, msg=name)
     assert state.log[-1]["tiny-test_x2_psnr_db"] == pytest.approx(log.log[-1]["tiny-test_x2_psnr_db"], abs=1e-3)
@@ -552,8 +556,8 @@ def test_a_run_whose_time_is_up_resumes_elsewhere_with_the_same_bits(
     carried = workplace() / "unfinished" / "run.safetensors"
     at_step(13, lambda: clock.advance(60))
     with pytest.raises(OutOfTime, match="after 104 of 240 backprops; 136 are left, about .* a second of this stretch"):
-        train(run, folder, workplace(), deadline=until, carried=carried, carries=True)
-    resumed, state = train(run, folder, workplace(), carried=carried)
+        train(at(run, folder), workplace(), deadline=until, carried=carried, carries=True)
+    resumed, state = train(at(run, folder), workplace(), carried=carried)
     assert [stretch.steps for stretch in state.stretches] == [13, STEPS - 13]
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
@@ -566,7 +570,7 @@ def test_a_run_with_time_left_is_not_stopped(
     until = Deadline.after(60)
     clock.advance(59)
     carried = workplace() / "unfinished" / "run.safetensors"
-    _, state = train(SGD_RUN, folder, workplace(), deadline=until, carried=carried, carries=True)
+    _, state = train(at(SGD_RUN, folder), workplace(), deadline=until, carried=carried, carries=True)
     assert state.step == STEPS
     assert not carried.exists()  # it is written when a run stops, and only then
 
@@ -577,12 +581,12 @@ def test_a_run_is_carried_only_where_that_is_asked_for(
     carried = workplace() / "unfinished" / "run.safetensors"
     at_step(7, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(SGD_RUN, folder, workplace(), carried=carried)
+        train(at(SGD_RUN, folder), workplace(), carried=carried)
     assert not carried.exists()
     place = workplace()
     at_step(7, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped, match=f"carried in {re.escape(str(carried))}"):
-        train(SGD_RUN, folder, place, carried=carried, carries=True)
+        train(at(SGD_RUN, folder), place, carried=carried, carries=True)
     assert carried.read_bytes() == (place / CHECKPOINT).read_bytes()
 
 
@@ -594,19 +598,19 @@ def test_two_copies_that_were_trained_apart_are_refused(
     def train_for(steps: int, place: Path, *, carries: bool) -> None:
         at_step(steps, stop_by(signal.SIGTERM))
         with pytest.raises(Stopped):
-            train(SGD_RUN, folder, place, carried=carried, carries=carries)
+            train(at(SGD_RUN, folder), place, carried=carried, carries=carries)
 
     train_for(5, here, carries=True)
     train_for(
         4, there, carries=True
     )  # the carried file is further along than the checkpoint here, and descends from it
     train_for(2, here, carries=False)
-    assert [stretch.steps for stretch in carry.read(here / CHECKPOINT, SGD_RUN.name(folder)).stretches] == [5, 4, 2]
+    assert [stretch.steps for stretch in carry.read(here / CHECKPOINT, at(SGD_RUN, folder).name).stretches] == [5, 4, 2]
     train_for(3, there, carries=True)
     with pytest.raises(InputError, match=r"has 88 backprops, .* has 96, and they share 72\..*--fresh"):
-        train(SGD_RUN, folder, here, carried=carried)
+        train(at(SGD_RUN, folder), here, carried=carried)
     (here / CHECKPOINT).unlink()
-    _, state = train(SGD_RUN, folder, here, carried=carried)
+    _, state = train(at(SGD_RUN, folder), here, carried=carried)
     assert [stretch.steps for stretch in state.stretches] == [5, 4, 3, STEPS - 12]
 
 
@@ -616,23 +620,23 @@ def test_a_file_of_another_run_is_refused(
     carried = workplace() / "run.safetensors"
     at_step(7, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(SGD_RUN, folder, workplace(), carried=carried, carries=True)
+        train(at(SGD_RUN, folder), workplace(), carried=carried, carries=True)
     with pytest.raises(InputError, match=r"run\.safetensors, but that is of the run srcnn-915_x3_s0_.*--fresh"):
-        train(replace(SGD_RUN, seed=1), folder, workplace(), carried=carried)
+        train(at(replace(SGD_RUN, seed=1), folder), workplace(), carried=carried)
 
 
 def test_a_checkpoint_of_an_older_version_is_refused(folder: DataFolder, workplace: Callable[[], Path]) -> None:
     place = workplace()
     torch.save({"state": {"step": 3}}, place / "checkpoint.pt")
     with pytest.raises(InputError, match=r"checkpoint\.pt, but an older version of srrepro wrote that.*--fresh"):
-        train(SGD_RUN, folder, place)
+        train(at(SGD_RUN, folder), place)
 
 
 def test_rates_and_flags_are_the_engines_when_a_state_comes_from_elsewhere() -> None:
     """On a GPU the rates of a recorded step are tensors, and flags may differ: none of that is carried."""
     torch.manual_seed(0)
     batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
-    ours, theirs = (Engine(SGD_RECIPE.network(3), SGD_RECIPE.training, device="cpu", precision="float32") for _ in "ab")
+    ours, theirs = (Engine(SGD_RECIPE.network(3), SGD_RECIPE.training, PLAIN) for _ in "ab")
     theirs.step(*batch, lr=1e-3)
     for group in theirs.optimiser.param_groups:
         group.update(fused=False, foreach=True, lr=torch.tensor(0.5), factor=9.0, momentum=0.1)
@@ -651,6 +655,27 @@ def test_rates_and_flags_are_the_engines_when_a_state_comes_from_elsewhere() -> 
     ours.step(*batch, lr=1e-3)
 
 
+@pytest.mark.parametrize("recipe", [SGD_RECIPE, VDSR_RECIPE], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("mode", ["eager", FASTEST.mode])
+def test_the_engine_takes_the_plain_step(recipe: Recipe, mode: Mode) -> None:
+    """In any mode the same mathematics, to float rounding: clipping, layers' rates and momentum included."""
+    torch.manual_seed(0)
+    training = recipe.training
+    assert training is not None
+    plainly, ours = (recipe.network(3).train() for _ in range(2))
+    training.init(plainly)
+    ours.load_state_dict(plainly.state_dict())
+    optimiser = training.optimiser(training.rates(plainly))
+    fast = Engine(ours, training, Hardware(precision="float32", mode=mode))
+    patch, label = training.patches.patch, training.patches.label
+    for lr in (1e-3, 1e-3, 1e-4):
+        batch = torch.rand(6, 1, patch, patch), torch.rand(6, 1, label, label)
+        expected = plain_step(plainly, optimiser, training, *batch, lr=lr)
+        assert fast.step(*batch, lr=lr).item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, weights in plainly.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], weights, atol=1e-6, rtol=1e-4, msg=name)
+
+
 def test_a_long_run_is_measured_at_least_every_ten_million_backprops() -> None:
     run = Run(recipe=models.recipe("srcnn-915"), scale=3)
     assert [run.points(backprops) for backprops in (800_000_000, 200_080_000, 1_600_000)] == [80, 21, 20]
@@ -659,25 +684,10 @@ def test_a_long_run_is_measured_at_least_every_ten_million_backprops() -> None:
     assert (code.points(633_040), replace(code, log_points=3).points(633_040)) == (80, 3)
 
 
-@pytest.mark.parametrize("changes", [{"device": "cuda"}, {"precision": "bfloat16"}], ids=str)
-def test_native_is_for_float32_on_a_processor(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="native.*--device cpu --precision float32"):
-        Run(recipe=NATIVE_RECIPE, mode="native", **changes)
-
-
-@pytest.mark.parametrize(
-    ("recipe", "changes", "why"),
-    [
-        (SGD_RECIPE, {"precision": "tf32"}, "in tf32, but cpu has float32, bfloat16"),
-        (SGD_RECIPE, {"mode": "graph"}, "on a processor, but that is for GPUs"),
-        (SGD_RECIPE, {"mode": "compiled"}, "on a processor, but that is for GPUs"),
-        (SOAP_RECIPE, {"mode": "graph", "device": "cuda"}, "only steps of SGD can be recorded"),
-    ],
-    ids=["tf32 on a processor", "a graph on a processor", "compiled on a processor", "a graph of another optimiser"],
-)
-def test_device_precision_and_mode_must_fit(recipe: Recipe, changes: dict[str, Any], why: str) -> None:
-    with pytest.raises(InputError, match=why):
-        Run(recipe=recipe, scale=3, **changes)
+def test_only_sgd_can_be_recorded() -> None:
+    recording = Hardware(device="cuda", precision="float32", mode="graph")
+    with pytest.raises(InputError, match="only steps of SGD can be recorded"):
+        Run(recipe=SOAP_RECIPE, scale=3, hardware=recording)
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
@@ -693,7 +703,7 @@ def test_a_gpus_modes_take_the_eager_steps(mode: Mode, precision: Precision, cud
     def trained(mode: Mode) -> tuple[list[float], dict[str, Tensor]]:
         network = NATIVE_RECIPE.network(3).train()
         network.load_state_dict(start.state_dict())
-        engine = Engine(network, training, device=cuda, precision=precision, mode=mode)
+        engine = Engine(network, training, Hardware(device=cuda, precision=precision, mode=mode))
         rates = (0.1, 0.1, 0.01, 0.01, 0.001, 0.001)
         return [
             engine.step(*batch, lr=lr).item() for batch, lr in zip(batches, rates, strict=True)
@@ -719,8 +729,9 @@ def test_a_gpu_learns_what_a_processor_does(
     """
     losses = []
     for device in ("cpu", cuda):
-        run_here = replace(run, device=device, mode="eager" if device == "cpu" else mode)
-        _, state = train(run_here, folder, workplace())
+        hardware = Hardware(device=device, precision="float32", mode="eager" if device == "cpu" else mode)
+        run_here = replace(run, hardware=hardware)
+        _, state = train(at(run_here, folder), workplace())
         losses.append([row["loss"] for row in state.log])
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert losses[1][-1] < losses[1][0]
@@ -731,13 +742,13 @@ def test_a_gpu_learns_what_a_processor_does(
 def test_a_stopped_run_goes_on_on_a_gpu(
     mode: Mode, base: Run, cuda: str, folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
 ) -> None:
-    run = replace(base, device=cuda, mode=mode)
-    expected, whole = train(run, folder, workplace())
+    run = replace(base, hardware=Hardware(device=cuda, precision="float32", mode=mode))
+    expected, whole = train(at(run, folder), workplace())
     place = workplace()
     at_step(13, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(run, folder, place)
-    resumed, state = train(run, folder, place)
+        train(at(run, folder), place)
+    resumed, state = train(at(run, folder), place)
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
 
@@ -751,16 +762,16 @@ def test_a_run_may_be_stopped_again_and_again(
     for step, number in ((3, signal.SIGINT), (1, signal.SIGTERM), (11, signal.SIGINT)):
         at_step(step, stop_by(number))
         with pytest.raises(Stopped):
-            train(run, folder, place)
-    resumed, state = train(run, folder, place)
+            train(at(run, folder), place)
+    resumed, state = train(at(run, folder), place)
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
 
 
 def test_a_finished_run_only_gives_its_result_again(folder: DataFolder, workplace: Callable[[], Path]) -> None:
     run, place = Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS), workplace()
-    first, state = train(run, folder, place)
-    again, same = train(run, folder, place)
+    first, state = train(at(run, folder), place)
+    again, same = train(at(run, folder), place)
     assert same_weights(first, again)
     assert same == state
 
@@ -771,13 +782,14 @@ def test_checkpoints_in_between_change_nothing(
     run = Run(recipe=SOAP_RECIPE, scale=3, log_points=LOG_POINTS)
     seldom, expected = unbroken(run)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    often, state = train(run, folder, workplace())
+    often, state = train(at(run, folder), workplace())
     assert same_weights(often, seldom)
     assert without_times(state) == without_times(expected)
 
 
 CHILD = """
 import json, os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from srrepro.data import registry
 from srrepro.training import loop
@@ -799,7 +811,7 @@ def die_at_12(self, inputs, high, *, lr):
 
 Engine.step = die_at_12
 root, workplace, mirror = map(Path, sys.argv[4:])
-loop.train(getattr(test_loop, sys.argv[3]), registry.DataFolder(root, mirror), workplace)
+loop.train(replace(getattr(test_loop, sys.argv[3]), folder=registry.DataFolder(root, mirror)), workplace)
 """
 
 
@@ -828,7 +840,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     run, place = globals()[name], workplace()
     expected, whole = unbroken(run)
     kill_at_12(name, folder, place, tmp_path)
-    resumed, state = train(run, folder, place)
+    resumed, state = train(at(run, folder), place)
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
 
@@ -840,9 +852,9 @@ def test_vdsr_itself_goes_on_after_a_kill(
 ) -> None:
     folder = DataFolder(tmp_path / "data", mirror)
     run, place = globals()[name], workplace()
-    expected, whole = train(run, folder, workplace())
+    expected, whole = train(at(run, folder), workplace())
     kill_at_12(name, folder, place, tmp_path, threads=two_threads)
-    resumed, state = train(run, folder, place)
+    resumed, state = train(at(run, folder), place)
     assert same_weights(resumed, expected)
     assert without_times(state) == without_times(whole)
 
@@ -858,11 +870,11 @@ def test_a_damaged_checkpoint_is_named(
     run, place = Run(recipe=SGD_RECIPE, scale=3, log_points=LOG_POINTS), workplace()
     at_step(5, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(run, folder, place)
+        train(at(run, folder), place)
     file = place / CHECKPOINT
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(InputError, match=r"checkpoint\.safetensors, but that is damaged.*--fresh"):
-        train(run, folder, place)
+        train(at(run, folder), place)
 
 
 # One step.
@@ -885,7 +897,7 @@ def plain_steps(network: nn.Module, batches: list[tuple[Tensor, Tensor]], *, lr:
     return losses
 
 
-@pytest.mark.parametrize("mode", ["eager", fastest_mode("cpu")])
+@pytest.mark.parametrize("mode", ["eager", FASTEST.mode])
 @pytest.mark.parametrize("name", ["srcnn-915", "srcnn-955"])
 def test_the_engines_steps_are_those_written_by_hand(name: str, mode: Mode) -> None:
     torch.manual_seed(0)
@@ -896,7 +908,7 @@ def test_the_engines_steps_are_those_written_by_hand(name: str, mode: Mode) -> N
     ours, theirs = recipe.network(3).train(), recipe.network(3).train()
     theirs.load_state_dict(ours.state_dict())
     start = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
-    engine = Engine(ours, training, device="cpu", precision="float32", mode=mode)
+    engine = Engine(ours, training, Hardware(precision="float32", mode=mode))
     losses = [engine.step(*batch, lr=1e-4).item() for batch in batches]
     assert losses == pytest.approx(plain_steps(theirs, batches, lr=1e-4, momentum=0.9), rel=1e-5)
     for name, expected in theirs.state_dict().items():
@@ -909,7 +921,7 @@ def test_the_engine_takes_the_rate_of_every_step() -> None:
     torch.manual_seed(0)
     training = with_training(SGD_RECIPE, optimiser=SGD(momentum=0.0, weight_decay=0.0)).training
     network = SGD_RECIPE.network(3).train()
-    engine = Engine(network, training, device="cpu", precision="float32")
+    engine = Engine(network, training, PLAIN)
     batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
     moved = []
     for lr in (0.0, 1e-6, 2e-6):
@@ -928,7 +940,7 @@ def test_gradients_are_clipped_before_the_optimiser_sees_them() -> None:
     training.init(network)
     weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     velocity = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    engine = Engine(network, training, device="cpu", precision="float32")
+    engine = Engine(network, training, PLAIN)
     clipped = []
     for lr in (0.1, 0.01):
         inputs, high = torch.rand(6, 1, 11, 11), torch.rand(6, 1, 11, 11)
@@ -953,14 +965,14 @@ def test_a_run_may_go_on_with_other_memory(
     place = workplace()
     at_step(13, stop_by(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(replace(VDSR_RUN, memory=50_000), folder, place)
-    resumed, same_log = train(VDSR_RUN, folder, place)
+        train(at(replace(VDSR_RUN, hardware=replace(PLAIN, memory=50_000)), folder), place)
+    resumed, same_log = train(at(VDSR_RUN, folder), place)
     assert same_weights(resumed, expected)
     assert without_times(log) == without_times(same_log)
 
 
 @pytest.mark.parametrize(
-    ("precision", "mode"), [("float32", "eager"), ("bfloat16", "eager"), ("float32", fastest_mode("cpu"))]
+    ("precision", "mode"), [("float32", "eager"), ("bfloat16", "eager"), ("float32", FASTEST.mode)]
 )
 @pytest.mark.parametrize("shares", [2, 3])
 def test_threads_share_a_batch(shares: int, precision: Precision, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -977,7 +989,7 @@ def test_threads_share_a_batch(shares: int, precision: Precision, mode: Mode, mo
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         network = NATIVE_RECIPE.network(3).train()
         network.load_state_dict(start.state_dict())
-        sharing = Engine(network, training, device="cpu", precision=precision, mode=mode)
+        sharing = Engine(network, training, Hardware(precision=precision, mode=mode))
         assert sharing.shares == threads
         loss = [sharing.step(*batch, lr=0.1).item() for _ in range(3)][-1]
         return loss, network.state_dict()
@@ -1002,40 +1014,13 @@ def test_only_batches_of_much_work_are_shared(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     recipe = models.recipe(name)
     assert recipe.training is not None
-    assert Engine(recipe.network(3), recipe.training, device="cpu", precision="float32").shares == shares
-
-
-@pytest.mark.parametrize(
-    ("flags", "mode", "expected"),
-    [
-        ("avx2 amx_bf16", "native", "bfloat16"),
-        ("avx512_bf16 sse", "native", "float32"),
-        ("avx512_bf16 sse", "eager", "bfloat16"),
-        ("avx512f amx_int8", "native", "float32"),
-        ("avx512f amx_int8", "eager", "float32"),
-    ],
-    ids=["matrix unit", "vector unit", "vector unit without a compiler", "neither", "nothing"],
-)
-def test_the_fastest_precision_is_the_processors(
-    flags: str, mode: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(engine, "fastest_mode", lambda device: mode)
-    assert fastest_precision("cpu") == "float32"  # no such file: no Linux
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n", encoding="utf-8")
-    assert fastest_precision("cpu") == expected
-
-
-def test_the_fastest_precision_of_a_gpu() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device is at hand")
-    assert fastest_precision("cuda") in {"float32", "bfloat16"}
+    assert Engine(recipe.network(3), recipe.training, PLAIN).shares == shares
 
 
 def test_bfloat16_is_for_the_forward_pass_only() -> None:
     torch.manual_seed(0)
     network = SOAP_RECIPE.network(3).train()
-    engine = Engine(network, SOAP_RECIPE.training, device="cpu", precision="bfloat16")
+    engine = Engine(network, SOAP_RECIPE.training, Hardware(precision="bfloat16", mode="eager"))
     batch = torch.rand(2, 1, 15, 15), torch.rand(2, 1, 11, 11)
     with torch.no_grad():
         exact = SOAP_RECIPE.training.loss(network(batch[0]), batch[1]).item()

@@ -3,7 +3,7 @@
 By task, the milliseconds that passed and the milliseconds that the processors worked; of several repetitions the
 fastest counts, because other work on the machine only ever slows one down.
 
-    python bench/turn.py srcnn-915 vdsr-t91 --without "vdsr-t91, inference"
+    python srrepro/timing/turn.py srcnn-915 vdsr-t91 --without "vdsr-t91, inference"
 """
 
 import json
@@ -17,11 +17,12 @@ import torch
 import srrepro
 from srrepro import models
 from srrepro.evaluation.upscaler import Upscaler
-from srrepro.evaluation.weights import of_run
-from srrepro.kernels.convolution import fastest_mode
+from srrepro.hardware import Hardware
 from srrepro.protocols.degradation import degrade
-from srrepro.training.engine import Engine, fastest_precision
+from srrepro.training.engine import Engine
+from srrepro.training.run import Run
 
+SCALE = 3
 SECONDS, PART = 8.0, 0.1
 """All tasks together, and one until the next has its turn: other work comes and goes within seconds."""
 IMAGE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
@@ -47,27 +48,26 @@ def turns(name: str) -> Iterator[tuple[str, Callable[[], object]]]:
     training = recipe.training
     assert training is not None, f"{name} has nothing to train"
     torch.manual_seed(0)
-    precision = fastest_precision("cpu")
-    mode = fastest_mode("cpu", precision)
-    engine = Engine(recipe.network(3).train(), training, device="cpu", precision=precision, mode=mode)
+    run = Run(recipe=recipe, scale=None if training.scales else SCALE, hardware=Hardware().settled())
+    engine = Engine(run.network().train(), training, run.hardware)
     batch = max(1, training.batch // 4)  # short work is sooner left alone for once
-    inputs = torch.rand(batch, 1, training.patches.patch, training.patches.patch)
-    labels = torch.rand(batch, 1, training.patches.label, training.patches.label)
+    channels, side, label = training.patches.takes.channels, run.shape.side, training.patches.label
+    inputs, labels = torch.rand(batch, channels, side, side), torch.rand(batch, channels, label, label)
 
     def step() -> None:
         with engine:
             engine.step(inputs, labels, lr=1e-9)
 
     yield f"{name}, training step", step
-    plane = degrade(IMAGE, 3).interpolated
-    upscaler = Upscaler(of_run(recipe, 3, 0, 1.0), recipe.network(3), 3)
-    yield f"{name}, inference", lambda: upscaler.estimate(plane)
+    upscaler = Upscaler(run.subject, recipe.network(SCALE), SCALE)
+    image = run.protocol.fed(run.protocol.degradation(IMAGE, SCALE), upscaler.takes)
+    yield f"{name}, inference", lambda: upscaler.estimate(image)
 
 
 def tasks(names: Iterable[str]) -> Iterator[tuple[str, Callable[[], object]]]:
     for name in names:
         yield from turns(name)
-    yield "degradation", lambda: degrade(IMAGE, 3)
+    yield "degradation", lambda: degrade(IMAGE, SCALE)
 
 
 @click.command()

@@ -1,0 +1,330 @@
+"""Carrying out jobs: train, evaluate, leave evidence; which run a job is, and whether it was carried out already."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from filelock import FileLock, Timeout
+from torch import nn
+
+from srrepro import models
+from srrepro.data.registry import sha256_of
+from srrepro.data.stores import EvaluationShape, prepare_evaluation, prepare_training
+from srrepro.errors import Diverged, InputError, OutOfTime, Stopped
+from srrepro.evaluation import weights
+from srrepro.evaluation.measure import Score, TestSet, evaluate
+from srrepro.evaluation.upscaler import Upscaler, load
+from srrepro.hardware import Hardware, Precision, machine, modes, precisions
+from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
+from srrepro.models.recipe import described
+from srrepro.progress import in_words, say
+from srrepro.protocols.protocol import Protocol
+from srrepro.reporting import evidence
+from srrepro.reporting.provenance import provenance
+from srrepro.training import carry
+from srrepro.training.loop import State, train
+from srrepro.training.run import Run
+
+Became = Literal["done", "there already", "failed", "unfinished", "not begun"]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of a job; `name` is its run folder's, or the job's title where it has none."""
+
+    became: Became
+    name: str
+
+
+Task = Callable[[], Attempt]
+Executor = Callable[[Iterable[Task]], Iterator[Attempt]]
+"""Takes tasks, which depend on each other in nothing, and gives what became of each, in any order."""
+
+
+def in_this_process(tasks: Iterable[Task]) -> Iterator[Attempt]:
+    """One after the other."""
+    return (task() for task in tasks)
+
+
+def run_suite(
+    jobs: Sequence[Job],
+    workspace: Workspace,
+    *,
+    force: bool = False,
+    seconds: Sequence[float | None] = (),
+    executor: Executor = in_this_process,
+) -> list[Attempt]:
+    """Carry out all jobs; one that fails does not stop the others. After the deadline no further job is begun.
+
+    `seconds` is what each job is expected to take, None where that is unknown; it is only said.
+
+    Raises
+    ------
+    Stopped : SIGINT or SIGTERM came during a training run.
+    """
+    tasks = [
+        partial(
+            _attempt, job, workspace, force=force, heading=f"job {number + 1} of {len(jobs)}{_left(seconds[number:])}"
+        )
+        for number, job in enumerate(jobs)
+    ]
+    return list(executor(tasks))
+
+
+def _attempt(job: Job, workspace: Workspace, *, force: bool, heading: str) -> Attempt:
+    title = title_of(job)
+    if workspace.deadline.passed and (force or evidence_there(job, workspace) is None):
+        return Attempt("not begun", title)
+    say(f"{heading}: {title}")
+    try:
+        kept, worked = carry_out(job, workspace, force=force)
+    except OutOfTime as stopped:
+        say(str(stopped))
+        return Attempt("unfinished", title)
+    except Stopped:
+        raise
+    except (InputError, Diverged, ValueError, RuntimeError, OSError) as error:
+        say(f"{title} failed: {error}")
+        return Attempt("failed", title)
+    became: Became = "done" if worked else "there already"
+    say(f"{title}: {became}")
+    return Attempt(became, kept.name)
+
+
+def _left(seconds: Sequence[float | None]) -> str:
+    known = [each for each in seconds if each is not None]
+    return f", about {in_words(sum(known))} left" if known and len(known) == len(seconds) and sum(known) else ""
+
+
+def carry_out(job: Job, workspace: Workspace, *, force: bool = False, fresh: bool = False) -> tuple[Path, bool]:
+    """One job up to its evidence.
+
+    `force` repeats a job that has its evidence, says whether the numbers came out the same, and leaves the evidence
+    as it is; `fresh` throws an unfinished run away instead of going on with it.
+
+    Returns
+    -------
+    The run folder, and whether work was done.
+
+    Raises
+    ------
+    InputError : data cannot be had, or the same run is under way elsewhere.
+    Stopped, OutOfTime, Diverged : see `srrepro.training.loop.train`.
+    """
+    if isinstance(job, Measure):
+        return _measure(job, workspace, force=force)
+    prepare_training(workspace.folder, run_of(job, workspace, "float32").shape)
+    run = settled(job, workspace)
+    if not force and (elsewhere := _made_elsewhere(run, workspace)) is not None:
+        return elsewhere, False
+    return _train(run, job, workspace, force=force, fresh=fresh)
+
+
+def evidence_there(job: Job, workspace: Workspace) -> Path | None:
+    """The run folder of a job; None where there is none, or where it cannot be told, because a store is lacking."""
+    try:
+        if isinstance(job, Measure):
+            kept = workspace.runs / job.folder
+        elif run_of(job, workspace, "float32").shape.path(workspace.folder).exists():
+            run = settled(job, workspace)
+            kept = _made_elsewhere(run, workspace) or workspace.runs / run.name
+        else:
+            return None
+    except InputError:  # to be told when the job is carried out
+        return None
+    return kept if kept.exists() else None
+
+
+def settled(job: Train, workspace: Workspace) -> Run:
+    """The run of a job whose store is built, in the precision asked for; without a wish, in any that was begun."""
+    run = run_of(job, workspace)
+    if workspace.hardware.precision == "auto" and not _begun(run, workspace):
+        for precision in precisions(workspace.hardware.device):
+            if _begun(other := run_of(job, workspace, precision), workspace):
+                return other
+    return run
+
+
+def _made_elsewhere(run: Run, workspace: Workspace) -> Path | None:
+    """Evidence of the same run in a precision that this device does not have: it is evidence all the same."""
+    if workspace.hardware.precision != "auto":
+        return None
+    for precision in get_args(Precision):
+        if precision not in precisions(run.hardware.device):
+            there = Hardware(device="cuda", precision=precision, mode="eager")
+            kept = workspace.runs / replace(run, hardware=there).name
+            if kept.exists():
+                return kept
+    return None
+
+
+def _begun(run: Run, workspace: Workspace) -> bool:
+    places = workspace.runs / run.name, workspace.running / run.name, workspace.carried(run.name)
+    return any(path.exists() for path in places)
+
+
+def _as_before(run: Run, last: dict[str, Any]) -> Run:
+    """In the mode of its last stretch, if that was on such a device and can be had here."""
+    here, mode = run.hardware, last.get("mode")
+    if last.get("device") != here.device or mode not in modes(here.device, here.precision):
+        return run
+    return replace(run, hardware=replace(here, mode=mode))
+
+
+def _measure(job: Measure, workspace: Workspace, *, force: bool) -> tuple[Path, bool]:
+    kept = workspace.runs / job.folder
+    if kept.exists() and not force:
+        return kept, False
+    hardware = workspace.hardware.for_numbers()
+    upscaler = load(job.name, job.scale, folder=workspace.folder, hardware=hardware)
+    scores = _scores(upscaler, job.test_sets, workspace, job.protocol)
+    if kept.exists():
+        _compare(kept, scores)
+        return kept, True
+    about = {"device": hardware.device, "mode": hardware.mode, "finished": _now(), **provenance(hardware.device)}
+    if upscaler.subject.origin == "trained":
+        about |= _about_shipped(job)
+    return evidence.write(workspace.runs, job.folder, upscaler.subject, scores, about=about), True
+
+
+def _about_shipped(job: Measure) -> dict[str, Any]:
+    """Which weights were measured; the run that they come from names the same sha256."""
+    return {
+        "shipped": weights.shipped(job.name, job.scale).name,
+        "recipe": described(models.recipe(job.name)),
+        "precision": weights.precision_of(job.name),
+        "weights_sha256": sha256_of(weights.shipped(job.name, job.scale)),
+    }
+
+
+def _train(run: Run, job: Train, workspace: Workspace, *, force: bool, fresh: bool) -> tuple[Path, bool]:
+    name = run.name
+    kept, carried = workspace.runs / name, workspace.carried(name)
+    if kept.exists() and not force:
+        carried.unlink(missing_ok=True)  # it ended elsewhere, or this process was killed just before
+        return kept, False
+    with alone(name, workspace) as workplace:
+        if fresh:  # the lock is held: nobody else is at work here
+            carry.remove(workplace, carried)
+        begun = carry.newest(workplace, carried, name)
+        if begun is not None and workspace.hardware.mode == "auto":
+            run = _as_before(run, begun.stretches[-1].made_with)
+        for test_set in job.test_sets:  # before the long work, not after it
+            for scale in run.scales:
+                prepare_evaluation(workspace.folder, EvaluationShape(test_set, scale, run.protocol.degradation))
+        made_with = provenance(run.hardware.device)  # now: the clone may change while this process runs what it read
+        say(f"{run.title} seed {run.seed}: mode {run.hardware.mode}, {run.hardware.precision}, {made_with['machine']}")
+        network, state = train(
+            run,
+            workplace,
+            made_with=made_with,
+            deadline=workspace.deadline,
+            carried=carried,
+            carries=workspace.carries,
+        )
+        leave_evidence(run, network, state, workspace, test_sets=job.test_sets, made_with=made_with)
+        carried.unlink(missing_ok=True)
+    shutil.rmtree(workplace)
+    return kept, True
+
+
+@contextmanager
+def alone(name: str, workspace: Workspace) -> Iterator[Path]:
+    """The folder where a run is under way, made if lacking; no other process may enter it meanwhile.
+
+    Raises
+    ------
+    InputError : one is in it.
+    """
+    workplace = workspace.running / name
+    workplace.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(workplace / "lock", timeout=0):
+            yield workplace
+    except Timeout as error:
+        msg = f"The run {name} is under way in another process. Wait for it, or stop it."
+        raise InputError(msg) from error
+
+
+def leave_evidence(
+    run: Run,
+    network: nn.Module,
+    state: State,
+    workspace: Workspace,
+    *,
+    test_sets: Sequence[str],
+    made_with: dict[str, Any],
+) -> Path:
+    """Measure a run that has ended, and write its folder; compare where there is one already.
+
+    `made_with` is the provenance of its last stretch. What was trained elsewhere is measured on the workspace's device.
+    """
+    kept, workplace = workspace.runs / run.name, workspace.running / run.name
+    alike = run.hardware.device == workspace.hardware.device and workspace.hardware.mode == "auto"
+    hardware = (run.hardware if alike else workspace.hardware).for_numbers()
+    scores = []
+    for scale in run.scales:
+        upscaler = Upscaler(run.subject, network, scale, hardware)
+        scores += _scores(upscaler, test_sets, workspace, run.protocol)
+    if kept.exists():
+        _compare(kept, scores)
+        return kept
+    workplace.mkdir(parents=True, exist_ok=True)
+    weights.save(network, workplace / evidence.WEIGHTS, run.subject)
+    about = _about(run, state) | {"weights_sha256": sha256_of(workplace / evidence.WEIGHTS)} | made_with
+    about["measured_on"] = {"device": hardware.device, "mode": hardware.mode, "machine": machine(hardware.device)}
+    return evidence.write(
+        workspace.runs,
+        run.name,
+        run.subject,
+        scores,
+        about=about | {"stretches": carry.evidence_of(state.stretches, made_with["versions"])},
+        log=state.log,
+        weights=workplace / evidence.WEIGHTS,
+    )
+
+
+def _about(run: Run, state: State) -> dict[str, Any]:
+    backprops = state.log[-1]["backprops"]
+    return {
+        "recipe": described(run.recipe),
+        "backprops": backprops,
+        "seconds": state.seconds,
+        "samples_per_s": backprops / state.seconds,
+        "device": run.hardware.device,
+        "precision": run.hardware.precision,
+        "mode": run.hardware.mode,
+        "store": {"shape": run.shape.as_evidence(), "digest": run.store},
+        "finished": _now(),
+    }
+
+
+def _scores(upscaler: Upscaler, test_sets: Sequence[str], workspace: Workspace, protocol: Protocol) -> list[Score]:
+    scale, how = upscaler.scale, protocol.degradation
+    return [
+        score
+        for name in test_sets
+        for score in evaluate(upscaler, name, TestSet(name).examples(workspace.folder, scale, how), protocol=protocol)
+    ]
+
+
+def _compare(kept: Path, scores: Sequence[Score]) -> None:
+    before, again = (
+        {(score.dataset, score.scale, score.image): score.values["psnr_db"] for score in some}
+        for some in (evidence.read(kept).scores, scores)
+    )
+    if before.keys() != again.keys():
+        say(f"{kept.name}, repeated: not on the same images as before")
+        return
+    largest = max(abs(before[image] - again[image]) for image in before)
+    verdict = "the same numbers" if largest == 0 else f"differs by up to {largest:.6f} dB on an image"
+    say(f"{kept.name}, repeated: {verdict}; the evidence stays as it was")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,107 @@
+"""One job: what is measured or trained, and where the work is done."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from srrepro import models
+from srrepro.data.registry import DataFolder
+from srrepro.errors import InputError
+from srrepro.hardware import Hardware, Precision
+from srrepro.protocols.named import MATLAB_Y
+from srrepro.protocols.protocol import Protocol
+from srrepro.training.deadline import NEVER, Deadline
+from srrepro.training.run import Run
+
+SCALES = (2, 3, 4)
+TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
+DEMO_TEST_SETS = ("demo-test",)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where the work is done, and on what.
+
+    `deadline` is when training stops; `carries` writes unfinished runs where another clone can resume them.
+    """
+
+    folder: DataFolder
+    results: Path
+    hardware: Hardware = Hardware()
+    deadline: Deadline = NEVER
+    carries: bool = False
+
+    @property
+    def runs(self) -> Path:
+        return self.results / "runs"
+
+    @property
+    def running(self) -> Path:
+        return self.results / ".running"
+
+    def carried(self, name: str) -> Path:
+        """Where the unfinished run of that name lies when it is carried from clone to clone."""
+        return self.results / "unfinished" / f"{name}.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """An interpolation, released weights or weights that ship, measured as they are under a protocol."""
+
+    name: str
+    scale: int
+    test_sets: tuple[str, ...] = TEST_SETS
+    protocol: Protocol = MATLAB_Y
+
+    @property
+    def folder(self) -> str:
+        """The name of its evidence; the first protocol is not named in it."""
+        return f"{self.name}_x{self.scale}" + ("" if self.protocol == MATLAB_Y else f"_{self.protocol.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """A recipe trained from scratch, then measured. `budget` is a factor on its backprops.
+
+    `scale` is None where one network serves several scales.
+    """
+
+    name: str
+    scale: int | None = None
+    seed: int = 0
+    budget: float = 1.0
+    test_sets: tuple[str, ...] = TEST_SETS
+
+
+Job = Measure | Train
+
+
+def title_of(job: Job) -> str:
+    scale = "" if job.scale is None else f" x{job.scale}"
+    return f"{job.name}{scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
+
+
+def test_sets(recipe: str) -> tuple[str, ...]:
+    """What a trained recipe is measured on; the demo needs no download."""
+    training = models.recipe(recipe).training
+    return DEMO_TEST_SETS if training and training.set == "demo-train" else TEST_SETS
+
+
+def run_of(job: Train, workspace: Workspace, precision: Precision | None = None) -> Run:
+    """A job as a run here, in that precision, or in the one asked for.
+
+    Raises
+    ------
+    InputError : it has nothing to train, or something does not fit.
+    """
+    recipe = models.recipe(job.name)
+    if recipe.training is None:
+        msg = f"{job.name} was to be trained, but has nothing to train."
+        raise InputError(msg)
+    return Run(
+        recipe=recipe,
+        scale=job.scale,
+        seed=job.seed,
+        budget=job.budget,
+        hardware=workspace.hardware.settled(precision),
+        folder=workspace.folder,
+    )

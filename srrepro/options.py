@@ -1,0 +1,124 @@
+"""Options that several verbs share. A verb gets those of one kind as one value: `hardware` and `folder`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from srrepro.data.registry import DataFolder
+from srrepro.hardware import MEMORY, Hardware, Mode, Precision
+from srrepro.training.deadline import NEVER, Deadline, seconds_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Verb(click.Command):
+    """Turns `--device`, `--precision`, `--mode`, `--memory` into `hardware`, and `--data`, `--mirror` into `folder`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for name, options, value in (
+            ("hardware", ("device", "precision", "mode", "memory"), Hardware.here),
+            ("folder", ("data", "mirror"), _folder),
+        ):
+            if found := {option: ctx.params.pop(option) for option in options if option in ctx.params}:
+                ctx.params[name] = value(**found)
+        return rest
+
+
+def _folder(data: Path, mirror: Path | None) -> DataFolder:
+    return DataFolder(data, mirror)
+
+
+def places(function: F) -> F:
+    """`folder`: where images and stores live."""
+    for option in (
+        click.option(
+            "--mirror",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            envvar="SRREPRO_MIRROR",
+            help="Read the registry's URLs from this folder instead of the network.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path, file_okay=False),
+            envvar="SRREPRO_DATA",
+            default=Path("datasets"),
+            show_default=True,
+            help="Where images and stores live.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Where evidence lives.",
+)
+
+
+def trains_on(function: F) -> F:
+    """`hardware` of training steps, with everything that may be asked for."""
+    function = click.option(
+        "--precision",
+        type=click.Choice(["auto", *get_args(Precision)]),
+        default="auto",
+        show_default=True,
+        help="Of training steps: auto is bfloat16 on GPUs and processors with matrix units, else float32. "
+        "Measurements are float32.",
+    )(function)
+    return _mode(get_args(Mode), "; graph, compiled: training steps on a GPU")(_memory(device_option(function)))
+
+
+def runs_on(function: F) -> F:
+    """`hardware` of measurements and pictures."""
+    return _mode(("native", "eager"))(_memory(device_option(function)))
+
+
+def device_option(function: F) -> F:
+    """`hardware` of which only the device may be asked for."""
+    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)(
+        function
+    )
+
+
+def _mode(modes: tuple[str, ...], more: str = "") -> Callable[[F], F]:
+    return click.option(
+        "--mode",
+        type=click.Choice(["auto", *modes]),
+        default="auto",
+        show_default=True,
+        help="native: convolutions in C, compiled here, in float32 on a processor; eager: PyTorch's"
+        f"{more}. The same mathematics.",
+    )
+
+
+def _memory(function: F) -> F:
+    return click.option(
+        "--memory",
+        type=click.IntRange(min=1),
+        default=MEMORY >> 20,
+        show_default=True,
+        metavar="MIB",
+        callback=lambda _context, _option, value: value << 20,
+        help="For the patches, and for the planes of an image; beyond it, patches are streamed and images tiled.",
+    )(function)
+
+
+deadline_option = click.option(
+    "--for",
+    "deadline",
+    metavar="DURATION",
+    callback=lambda _context, _option, value: NEVER if value is None else Deadline.after(seconds_of(value)),
+    help="Stop after 2h, 45m, 1h30m or 90s, with a checkpoint, and say what is left. The same command resumes.",
+)
+scale_option = click.option("--scale", type=click.IntRange(2, 4), required=True, help="2, 3 or 4.")
+own_scale_option = click.option(
+    "--scale", type=click.IntRange(2, 4), help="2, 3 or 4; not where one network serves all."
+)
+positive = click.FloatRange(min=0, min_open=True)
