@@ -101,7 +101,6 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
                     path.write_bytes(content)
                 else:
                     Image.fromarray(content).save(path)
-                height, width = (0, 0) if isinstance(content, bytes) else content.shape[:2]
                 data = path.read_bytes()
                 rows.append(
                     registry.File(
@@ -110,9 +109,6 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
                         url=f"https://example.org/{name}/{file}",
                         sha256=hashlib.sha256(data).hexdigest(),
                         bytes=len(data),
-                        width=width,
-                        height=height,
-                        mode="",
                     )
                 )
         monkeypatch.setattr(registry, "registry", lambda: tuple(rows))

@@ -32,16 +32,13 @@ TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class File:
-    """One row of `registry.csv`; `width`, `height` are 0 and `mode` is a file type where it is no photograph."""
+    """One row of `registry.csv`."""
 
     sets: tuple[str, ...]
     name: str
     url: str
     sha256: str
     bytes: int
-    width: int
-    height: int
-    mode: str
 
     @property
     def path(self) -> str:
@@ -80,9 +77,6 @@ def registry() -> tuple[File, ...]:
                 url=row["url"],
                 sha256=row["sha256"],
                 bytes=int(row["bytes"]),
-                width=int(row["width"] or 0),
-                height=int(row["height"] or 0),
-                mode=row["mode"],
             )
             for row in csv.DictReader(text)
         )

@@ -18,6 +18,7 @@ from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.evaluation import weights
+from srrepro.evaluation.arrays import READERS
 from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware
 from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
@@ -211,7 +212,7 @@ def load(
     folder: DataFolder | None = None,
     hardware: Hardware | None = None,
 ) -> Upscaler:
-    """An upscaler from a recipe's shipped weights, a weight file of ours (.safetensors) or of the authors (.mat).
+    """An upscaler from a recipe's shipped weights, a weight file of ours (.safetensors) or of authors.
 
     Parameters
     ----------
@@ -242,13 +243,13 @@ def _subject_and_network(
             raise InputError(msg)
         return weights.fetch_authors(folder, models.authors()[name], scale)
     path = Path(recipe_or_path)
-    if path.suffix == ".mat":
+    if path.suffix in READERS:
         return weights.read_authors(path, scale)
     if path.suffix == ".safetensors":
         return weights.read_ours(path, scale)
     if name not in models.recipes():
-        known = ", ".join([*models.recipes(), *models.authors()])
-        msg = f"{name!r} is neither a weight file (.safetensors, .mat) nor one of: {known}."
+        known, kinds = ", ".join([*models.recipes(), *models.authors()]), " ".join([".safetensors", *READERS])
+        msg = f"{name!r} is neither a weight file ({kinds}) nor one of: {known}."
         raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:

@@ -1,4 +1,4 @@
-"""Weight files: ours (.safetensors, which name their run) and the authors' (.mat); never through pickle."""
+"""Weight files: ours (.safetensors, which name their run) and the authors', see `arrays`; no pickle runs anything."""
 
 import json
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import scipy.io
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -14,6 +13,7 @@ from torch import nn
 from srrepro import models
 from srrepro.data.registry import DataFolder, fetch, members, sha256_of
 from srrepro.errors import InputError
+from srrepro.evaluation.arrays import read_arrays
 from srrepro.models.recipe import AuthorsWeights, Recipe
 
 _RUN = "srrepro_run"
@@ -54,6 +54,7 @@ def of_authors(weights: AuthorsWeights, scale: int) -> Subject:
         training_set=weights.training_set,
         scale=scale,
         setting=weights.setting or "",
+        note=weights.note,
     )
 
 
@@ -146,20 +147,21 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
 
 
 def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:
-    """A network filled from a .mat file in the authors' layout; a file of the registry is known by its sha256.
+    """A network filled from a file in the authors' layout; a file of the registry is known by its sha256.
 
     Raises
     ------
-    InputError : not a .mat file, one that fits no network, or a known one of another scale.
+    InputError : no such file, one that fits no network, or a known one of another scale.
     """
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     known = {file.sha256: (file.sets[0], file.name) for file in _released()}.get(sha256_of(path))
     problems = []
     for weights in models.authors().values():
-        network = weights.network(scale)
-        if known is not None and (weights.set != known[0] or known[1] not in weights.files.values()):
+        alike = {Path(name).suffix for name in weights.files.values()} == {path.suffix}
+        if not alike or (known is not None and (weights.set != known[0] or known[1] not in weights.files.values())):
             continue
         try:
+            network = weights.network(scale)
             weights.load(network, arrays)
         except ValueError as error:
             problems.append(f"{weights.model}: {error}")
@@ -188,21 +190,9 @@ def fetch_authors(folder: DataFolder, weights: AuthorsWeights, scale: int) -> tu
     fetch(folder, weights.set)
     file = next(file for file in members(weights.set) if file.name == weights.files[scale])
     network = weights.network(scale)
-    weights.load(network, _arrays(folder.root / file.path))
+    weights.load(network, read_arrays(folder.root / file.path))
     return of_authors(weights, scale), network
 
 
 def _released() -> list[Any]:
     return [file for name in {weights.set for weights in models.authors().values()} for file in members(name)]
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    try:
-        arrays: dict[str, Any] = scipy.io.loadmat(str(path))  # of a Path, scipy hides why it fails
-    except FileNotFoundError as error:
-        msg = f"The weights {path} were asked for, but there is no such file."
-        raise InputError(msg) from error
-    except Exception as error:
-        msg = f"The weights {path} were to be read, but are no .mat file ({error})."
-        raise InputError(msg) from error
-    return {name: array for name, array in arrays.items() if not name.startswith("__")}

@@ -54,8 +54,9 @@ class Measure:
 
     @property
     def folder(self) -> str:
-        """The name of its evidence; the first protocol is not named in it."""
-        return f"{self.name}_x{self.scale}" + ("" if self.protocol == MATLAB_Y else f"_{self.protocol.name}")
+        """The name of its evidence; the first protocol is not named in it, nor are the usual sets."""
+        sets = "" if self.test_sets in {TEST_SETS, DEMO_TEST_SETS} else "_" + "-".join(self.test_sets)
+        return f"{self.name}_x{self.scale}{sets}" + ("" if self.protocol == MATLAB_Y else f"_{self.protocol.name}")
 
 
 @dataclass(frozen=True, kw_only=True)

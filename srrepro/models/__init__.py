@@ -1,4 +1,4 @@
-"""One paper per file. Every public sibling that holds RECIPES is listed, trained, tested and reported."""
+"""One paper per file. Every public sibling's RECIPES are listed, trained, tested and reported, its AUTHORS measured."""
 
 from functools import cache
 from importlib import import_module
@@ -26,7 +26,7 @@ def recipes() -> dict[str, Recipe]:
     """
     found: dict[str, Recipe] = {}
     for file, module in papers().items():
-        for recipe in module.RECIPES:
+        for recipe in getattr(module, "RECIPES", ()):
             if recipe.name in found:
                 msg = f"two recipes are called {recipe.name!r}; the second is in {module.__name__}"
                 raise ValueError(msg)

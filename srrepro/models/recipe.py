@@ -416,7 +416,7 @@ class AuthorsWeights:
     """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it.
 
     `setting` is what the paper says of their training beyond the set; `protocol` names the measurement that its
-    numbers were made by, None is `matlab-y-v1`.
+    numbers were made by, None is `matlab-y-v1`. `note` stands in every row that they make.
     """
 
     name: str
@@ -428,6 +428,7 @@ class AuthorsWeights:
     load: Callable[[nn.Module, dict[str, Any]], None]
     setting: str | None = None
     protocol: str | None = None
+    note: str = ""
 
 
 def described(value: object) -> Any:

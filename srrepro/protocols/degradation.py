@@ -40,7 +40,7 @@ class Degradation:
     ----------
     low
         `float`: the `colour` of the photograph, shrunk and enlarged in float. `rgb-float`: all three channels, in
-        float. `rgb8`: all three, rounded to uint8 after shrinking and after enlarging.
+        float. `rgb8`: all three, the small image rounded to uint8.
     colour
         what is taken of the photograph first, where `low` is `float`; no matter otherwise.
     border
@@ -63,11 +63,10 @@ class Degradation:
             reference = as_rgb(cropped) if self.grey == "rgb" else cropped
         reference = np.ascontiguousarray(reference)
         if self.low == "rgb8":
-            rounded = imresize(reference, 1 / scale, border=self.border)
-            low, interpolated = rounded / 255.0, imresize(rounded, scale, border=self.border) / 255.0
+            low = imresize(reference, 1 / scale, border=self.border) / 255.0
         else:
             low = imresize(reference / 255.0, 1 / scale, border=self.border)
-            interpolated = imresize(low, scale, border=self.border)
+        interpolated = imresize(low, scale, border=self.border)
         return Planes(reference, low.astype(np.float32), interpolated.astype(np.float32))
 
     @property

@@ -12,6 +12,7 @@ from importlib.resources import files
 from srrepro import models
 from srrepro.evaluation.weights import Subject
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
+from srrepro.reporting.verdict import BOUND_SSIM
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Published:
     protocols: tuple[str, ...]
     psnr_db: float
     ssim: float | None
+    ssim_within: float
     conf: str
     source: str
     note: str
@@ -68,6 +70,7 @@ def keyed(rows: Iterable[dict[str, str]]) -> dict[Key, Published]:
             protocols=tuple(row["protocols"].split()),
             psnr_db=float(row["psnr_db"]),
             ssim=float(row["ssim"]) if row["ssim"] else None,
+            ssim_within=max(BOUND_SSIM, 0.5 * 0.1 ** len(row["ssim"].partition(".")[2])),
             conf=row["conf"],
             source=row["source"],
             note=row["note"],

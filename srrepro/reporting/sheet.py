@@ -20,7 +20,7 @@ Sources = dict[str, str]
 
 def sheet(recipe: Recipe) -> list[tuple[str, str, str]]:
     """Field, value and source of everything in a recipe; a field without a source has an empty one."""
-    module = next(module for module in papers().values() if recipe in module.RECIPES)
+    module = next(module for module in papers().values() if recipe in getattr(module, "RECIPES", ()))
     sources = _Reader(module).sources_of(recipe)
     return [(path, value, _source(sources, path)) for path, value in _flat(described(recipe), "")]
 

@@ -21,8 +21,9 @@ from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting.evidence import Evidence, distinct, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached
+from srrepro.reporting.sizes import sizes
 from srrepro.reporting.unfinished import unfinished
-from srrepro.reporting.verdict import bounds, verdict
+from srrepro.reporting.verdict import BOUND_SSIM, bounds, verdict
 
 DEMO = "demo scenes: comparable with no paper"
 COLUMNS = [
@@ -36,6 +37,10 @@ SECONDS_NOTE = (
     "and VDSR on a GPU of 2015; recalled, not confirmed."
 )
 ORIGINS = ("interpolation", "authors", "trained")
+NETWORKS_NOTE = (
+    "Multiply-adds are those of the convolutions for an image of 1280×720 that comes out. Some papers count transposed "
+    "convolutions once per pixel that comes out, not once per pixel that goes in; then the second number is by their way."
+)
 README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
 
 Row = dict[str, Any]
@@ -78,7 +83,7 @@ def quality_row(
             bicubic_psnr_db=bicubic,
             published_psnr_db=published_db,
             published_ssim=printed.ssim if printed else None,
-            within=bounds(subject.origin),
+            within=bounds(subject.origin, printed.ssim_within if printed else BOUND_SSIM),
             reproduction=subject.of_the_paper and subject.origin == "trained" and (subject.budget or 0) >= 1,
         ),
         "budget": subject.budget,
@@ -138,7 +143,30 @@ def tables(frame: pd.DataFrame) -> str:
     for dataset, rows in frame.groupby("dataset", sort=False):
         demo = f" ({DEMO})" if str(dataset).startswith("demo") else ""
         parts += ["", f"## {dataset}{demo}", "", _markdown(rows)]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, "", "## Networks", "", NETWORKS_NOTE, "", _networks()]) + "\n"
+
+
+def _networks() -> str:
+    rows = [
+        {
+            "network": size.model,
+            "scale": f"×{size.scale}",
+            "takes": size.takes,
+            "parameters": f"{size.parameters:,}",
+            "published": size.printed_parameters.text if size.printed_parameters else "",
+            "multiply-adds": f"{size.multiply_adds / 1e9:.1f}G",
+            "counted as published": f"{(size.as_printed or 0) / 1e9:.1f}G" if size.printed_multiply_adds else "",
+            "published ": size.printed_multiply_adds.text if size.printed_multiply_adds else "",
+            "note": size.note,
+        }
+        for size in sizes()
+    ]
+    merged: dict[tuple[str, ...], Row] = {}  # scales of which all else is the same share a row
+    for row in rows:
+        same = merged.setdefault(tuple(value for key, value in row.items() if key != "scale"), row)
+        if same is not row:
+            same["scale"] += f" {row['scale']}"
+    return str(tabulate(list(merged.values()), headers="keys", tablefmt="github", disable_numparse=True))
 
 
 def readme_table(frame: pd.DataFrame) -> str:

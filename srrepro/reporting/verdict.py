@@ -20,11 +20,14 @@ class Bounds:
     ssim: float | None
 
 
-def bounds(origin: Origin) -> Bounds:
-    """Networks that are trained here scatter; interpolation and released weights give the printed digits or do not."""
+def bounds(origin: Origin, ssim: float = BOUND_SSIM) -> Bounds:
+    """Networks that are trained here scatter; interpolation and released weights give the printed digits or do not.
+
+    `ssim` is what the printed digits allow: more where there are fewer than four.
+    """
     if origin == "trained":
         return Bounds(psnr_db=BOUND_DB, ssim=None)
-    return Bounds(psnr_db=BOUND_OF_WHAT_IS_MEASURED_DB, ssim=BOUND_SSIM)
+    return Bounds(psnr_db=BOUND_OF_WHAT_IS_MEASURED_DB, ssim=ssim)
 
 
 def verdict(

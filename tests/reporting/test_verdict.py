@@ -94,3 +94,4 @@ def test_ssim_counts_where_it_is_printed_and_asked_for(ssim: float, expected: st
 def test_bounds() -> None:
     assert bounds("authors") == bounds("interpolation") == Bounds(psnr_db=0.01, ssim=0.0001)
     assert bounds("trained") == Bounds(psnr_db=0.05, ssim=None)
+    assert bounds("authors", 0.0005).ssim == 0.0005
