@@ -29,7 +29,8 @@ class Printed:
             raise ValueError(msg)
         step = _UNITS[found["unit"]] / 10 ** len(found["decimals"] or "")
         # Some papers cut digits off instead of rounding.
-        return abs(value - float(found["number"].replace(",", "")) * _UNITS[found["unit"]]) < step
+        printed = float(found["number"].replace(",", "")) * _UNITS[found["unit"]]
+        return bool(abs(value - printed) < step)
 
 
 @dataclass(frozen=True, kw_only=True)

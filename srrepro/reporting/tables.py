@@ -39,7 +39,7 @@ SECONDS_NOTE = (
 ORIGINS = ("interpolation", "authors", "trained")
 NETWORKS_NOTE = (
     "Multiply-adds are those of the convolutions for an image of 1280×720 that comes out. Some papers count transposed "
-    "convolutions once per pixel that comes out, not once per pixel that goes in; then the second number is by their way."
+    "convolutions once per pixel that comes out, not once per pixel that goes in; the second number is by their way."
 )
 README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
 
