@@ -13,7 +13,12 @@ MATLAB_Y = Protocol(name="matlab-y-v1")
 VDSR_Y = Protocol(name="vdsr-y-v1", clamp=(16, 235))
 """The VDSR paper's tables (its authors' code: kjw0612/rcn 79f2bab, methods/VDSR.m)."""
 
-PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y)}
+RGB8_Y = Protocol(name="rgb8-y-v1", colour="studio-float", low="rgb8", grey="rgb", rounding="rgb8")
+"""Networks that take and give RGB: MATLAB's small image of 8 bits, the result rounded in RGB, Y of both not rounded.
+
+Grey images become RGB first. IMDN's README has these numbers."""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y, RGB8_Y)}
 
 
 def protocol_named(name: str | None) -> Protocol:
