@@ -18,7 +18,23 @@ RGB8_Y = Protocol(name="rgb8-y-v1", colour="studio-float", low="rgb8", grey="rgb
 
 Grey images become RGB first. IMDN's README has these numbers."""
 
-PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y, RGB8_Y)}
+CARN_Y = Protocol(name="carn-y-v1", low="rgb8", border="clamp", grey="rgb", rounding="rgb8-floor")
+"""CARN's README: an older MATLAB's small image of 8 bits, the result cut to 8 bits, not rounded, Y of both rounded."""
+
+LAPSRN = Protocol(
+    name="lapsrn-v1",
+    colour="studio-float",
+    low="rgb-float",
+    grey="rgb",
+    rounding="rgb8",
+    metrics=("psnr_db", "ssim_toolbox"),
+)
+"""LapSRN's README: the small image in float, the result rounded in RGB, Y of both not rounded, MATLAB's own `ssim`."""
+
+MATLAB_CLAMP_Y = Protocol(name="matlab-clamp-y-v1", border="clamp")
+"""IDN's tables: `matlab-y-v1` by an older MATLAB, which repeats the edge of an image instead of mirroring it."""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y, RGB8_Y, CARN_Y, LAPSRN, MATLAB_CLAMP_Y)}
 
 
 def protocol_named(name: str | None) -> Protocol:
