@@ -34,7 +34,10 @@ LAPSRN = Protocol(
 MATLAB_CLAMP_Y = Protocol(name="matlab-clamp-y-v1", border="clamp")
 """IDN's tables: `matlab-y-v1` by an older MATLAB, which repeats the edge of an image instead of mirroring it."""
 
-PROTOCOLS = {protocol.name: protocol for protocol in (MATLAB_Y, VDSR_Y, RGB8_Y, CARN_Y, LAPSRN, MATLAB_CLAMP_Y)}
+DNCNN_Y = Protocol(name="dncnn-y-v1", colour="studio-float", low="rgb8", rounding="none")
+"""DnCNN's README: MATLAB's small image of 8 bits, enlarged in RGB, then Y; neither estimate nor reference rounded."""
+
+PROTOCOLS = {value.name: value for value in list(vars().values()) if isinstance(value, Protocol)}
 
 
 def protocol_named(name: str | None) -> Protocol:
