@@ -1,7 +1,9 @@
 """Weight files: ours (.safetensors, which name their run) and the authors', see `arrays`; no pickle runs anything."""
 
+import csv
 import json
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -75,22 +77,23 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
 
 
 PLACE = Path(str(files("srrepro"))) / "weights"
-SHIPPING = {
-    "srcnn-915-quick": (2, 3, 4),
-    "vdsr-t91-muon-overlap": (2, 3, 4),
-}
-"""Recipes whose weights ship, of seed 0 at full budget, and the scales they serve."""
-IN_BFLOAT16 = {"vdsr-t91-muon-overlap"}
-"""Those of them that were trained in bfloat16; the others in float32."""
 
 
-def precision_of(recipe: str) -> str:
-    """What the weights of a recipe that ship were trained in."""
-    return "bfloat16" if recipe in IN_BFLOAT16 else "float32"
+@cache
+def shipping() -> dict[str, str]:
+    """The weight files that ship, of seed 0 at full budget, and the precision that each was trained in.
+
+    Source: `shipping.csv` beside them.
+    """
+    with (PLACE / "shipping.csv").open(encoding="utf-8") as text:
+        return {row["file"]: row["precision"] for row in csv.DictReader(text)}
 
 
 def ships(recipe: str, scale: int) -> bool:
-    return scale in SHIPPING.get(recipe, ())
+    """Whether weights of a recipe are part of the package for this scale."""
+    training = models.recipe(recipe).training if recipe in models.recipes() else None
+    served = training is not None and scale in (training.scales or (scale,))
+    return served and shipped(recipe, scale).name in shipping()
 
 
 def shipped(recipe: str, scale: int) -> Path:

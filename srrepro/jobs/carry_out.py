@@ -197,7 +197,7 @@ def _about_shipped(job: Measure) -> dict[str, Any]:
     return {
         "shipped": weights.shipped(job.name, job.scale).name,
         "recipe": described(models.recipe(job.name)),
-        "precision": weights.precision_of(job.name),
+        "precision": weights.shipping()[weights.shipped(job.name, job.scale).name],
         "weights_sha256": sha256_of(weights.shipped(job.name, job.scale)),
     }
 

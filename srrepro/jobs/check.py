@@ -152,7 +152,8 @@ def _is_what_ships(row: Row) -> bool:
     """Whether a row of something trained is that of the run whose weights ship."""
     if not weights.ships(row["model"], row["scale"]):
         return False
-    return bool(row["budget"] == 1) and row["precision"] == weights.precision_of(row["model"])
+    name = weights.shipped(row["model"], row["scale"]).name
+    return bool(row["budget"] == 1) and row["precision"] == weights.shipping()[name]
 
 
 def _set_and_scale(row: Row) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -68,6 +68,11 @@ class Patches:
     takes: Input = INTERPOLATED
 
 
+def layers_of(network: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
+    """Convolutions, transposed ones too, first layer first; initialisers mean their weights and biases, not slopes."""
+    return [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+
+
 @dataclass(frozen=True)
 class OwnInit:
     """Leave the network as PyTorch initialises it."""
@@ -84,11 +89,10 @@ class GaussianInit:
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> None:
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, self.std)
-            else:
-                parameter.zero_()
+        for layer in layers_of(network):
+            layer.weight.normal_(0, self.std)
+            if layer.bias is not None:
+                layer.bias.zero_()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +107,11 @@ class HeInit:
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> None:
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
-            else:
-                parameter.zero_()
-        layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        layers = layers_of(network)
+        for layer in layers:
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            if layer.bias is not None:
+                layer.bias.zero_()
         if self.last is not None:
             layers[-1].weight *= self.last
         if self.last_bias is not None and layers[-1].bias is not None:
@@ -187,7 +190,7 @@ class LayerRates:
 
     def __call__(self, network: nn.Module) -> list[dict[str, Any]]:
         """Parameter groups, each with the `factor` that the loop multiplies the schedule's rate by."""
-        layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        layers = layers_of(network)
         groups = []
         for layer, weight, bias in zip(layers, self.weights, self.biases, strict=True):
             groups.append({"params": [layer.weight], "factor": weight})
@@ -347,37 +350,75 @@ def _turned(planes: Tensor, number: int) -> Tensor:
     return torch.rot90(planes.flip(-1) if number >= 4 else planes, number % 4, (-2, -1))
 
 
+Init = Callable[[nn.Module], None]
+"""Gives a network its first parameters."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Of an estimate and the labels, both [n, c, p, p] of about 0 to 1: a scalar, the mean over the patches of a batch."""
+Optimiser = Callable[[Iterable[dict[str, Any]]], torch.optim.Optimizer]
+"""From groups of parameters, an optimiser whose rates the loop sets before every step."""
+Schedule = Callable[[float], float]
+"""The learning rate after a fraction, 0 to 1, of the run."""
+Rates = Callable[[nn.Module], list[dict[str, Any]]]
+"""Groups of parameters (`params`), each with the `factor` on the learning rate; every parameter is in exactly one."""
+Clip = Callable[[list[Tensor], float | Tensor], None]
+"""Changes gradients in place; it is told the learning rate."""
+
+
+@runtime_checkable
+class Order(Protocol):
+    """The numbers of the patches that an epoch shows, in their order; of 0 to `count`."""
+
+    def __call__(self, count: int, *, seed: int, epoch: int) -> Tensor: ...
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """Inputs and labels of a batch, turned or changed alike. An epoch shows every patch in `images` ways.
+
+    `which` says for every patch which of them it is; what is drawn may depend on seed and step only.
+    """
+
+    @property
+    def images(self) -> int: ...
+
+    def __call__(
+        self, inputs: Tensor, labels: Tensor, *, seed: int, step: int, which: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """Everything a paper decided about training. A step is one batch.
 
+    What is called (`init` to `augmentation`, `clip`, `at_new_rate`) may be any frozen dataclass of the paper's own file
+    with the signature of its type above.
+
     The length is given as `backprops`, which counts patches, not steps, or as `epochs`, passes over all patches.
 
     `validation` is the set that choices are made on, if any are; the sets in `logged` are only looked at, at
-    `log_points` moments of the run. `loss` is a mean over the patches of a batch. `scales`, where there are any, are
-    mixed in every batch and served by one network; without them a network is trained for each scale. `clip` changes
-    the gradients in place; it is told the learning rate. `incomplete` uses the last batch of an epoch though it may be
-    smaller than the others; without it what is left over waits for another epoch's order. `at_new_rate` is done to
-    the optimiser between two steps of different learning rates. `protocol` names the measurement, and decides the
-    interpolated images that the network is trained on; None is `matlab-y-v1`.
+    `log_points` moments of the run. `scales`, where there are any, are mixed in every batch and served by one network;
+    without them a network is trained for each scale. `incomplete` uses the last batch of an epoch though it may be
+    smaller than the others; without it what is left over waits for another epoch's order. `at_new_rate` is done to the
+    optimiser between two steps of different learning rates. `protocol` names the measurement, and decides the images
+    that the network is trained on; None is `matlab-y-v1`.
     """
 
     set: str
     validation: str | None
     logged: tuple[str, ...]
     patches: Patches
-    init: OwnInit | GaussianInit | HeInit
-    loss: EuclideanLoss | SquaredError | MeanSquaredError
-    optimiser: SGD | SOAP | Muon
-    schedule: Constant | Steps | Cosine
-    rates: LayerRates | OneRate
-    order: FixedOrder | NewOrder
-    augmentation: NoAugmentation | TurnAndFlip | EveryImage
+    init: Init
+    loss: Loss
+    optimiser: Optimiser
+    schedule: Schedule
+    rates: Rates
+    order: Order
+    augmentation: Augmentation
     batch: int
     backprops: int | None = None
     epochs: int | None = None
     scales: tuple[int, ...] | None = None
-    clip: Callable[[list[Tensor], float | Tensor], None] | None = None
+    clip: Clip | None = None
     protocol: str | None = None
     at_new_rate: Callable[[torch.optim.Optimizer], None] | None = None
     incomplete: Literal[True] | None = None

@@ -32,7 +32,7 @@ LAPSRN = Protocol(
 """LapSRN's README: the small image in float, the result rounded in RGB, Y of both not rounded, MATLAB's own `ssim`."""
 
 MATLAB_CLAMP_Y = Protocol(name="matlab-clamp-y-v1", border="clamp")
-"""IDN's tables: `matlab-y-v1` by an older MATLAB, which repeats the edge of an image instead of mirroring it."""
+"""FSRCNN's and IDN's tables: `matlab-y-v1` by an older MATLAB, which repeats the edge of an image, not mirrors it."""
 
 DNCNN_Y = Protocol(name="dncnn-y-v1", colour="studio-float", low="rgb8", rounding="none")
 """DnCNN's README: MATLAB's small image of 8 bits, enlarged in RGB, then Y; neither estimate nor reference rounded."""

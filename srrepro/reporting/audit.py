@@ -6,7 +6,7 @@ from pathlib import Path
 from srrepro import models
 from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
-from srrepro.evaluation.weights import PLACE, SHIPPING, shipped
+from srrepro.evaluation.weights import PLACE, shipped, shipping
 from srrepro.models.recipe import digest
 from srrepro.protocols.named import protocol_named
 from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
@@ -62,26 +62,26 @@ def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
 
 
 def _of_what_ships(runs: Sequence[Evidence]) -> Iterator[str]:
-    """Every recipe that ships has its files, no file is without a recipe, and a run here names it, if one is here."""
-    wanted = {shipped(name, scale): name for name, scales in SHIPPING.items() for scale in scales}
-    for path, name in wanted.items():
-        candidates = [
-            run for run in runs if run.log and (run.subject.name, run.subject.seed, run.subject.budget) == (name, 0, 1)
-        ]
+    """Every file that is to ship is there, no other is, and a run here names it, if one of its recipe is here."""
+    for name in shipping():
+        path = PLACE / name
+        named = {run.about.get("weights_sha256") for run in runs if _may_ship(run) and path in _files(run)}
         if not path.exists():
-            yield f"{path} does not exist, though weights of {name} ship. Restore it, or take it out of SHIPPING."
-        elif candidates and sha256_of(path) not in {
-            run.about.get("weights_sha256") for run in candidates if path in _files(run)
-        }:
-            yield f"{path} is not what the run of {name} names by its sha256 in run.json. Restore the one or the other."
+            yield f"{path} does not exist, though shipping.csv names it. Restore it, or take it out there."
+        elif named and sha256_of(path) not in named:
+            yield f"{path} is not what its run names by its sha256 in run.json. Restore the one or the other."
     for run in runs:
         if "shipped" in run.about and run.about["weights_sha256"] not in {
             sha256_of(path) for path in _files(run) if path.exists()
         }:
             yield f"{run.name} measured other weights than those that ship now. Delete the folder and measure again."
     for path in sorted(PLACE.glob("*.safetensors")):
-        if path not in wanted:
-            yield f"{path} ships, but SHIPPING in evaluation/weights.py does not name it. Add it there, or delete it."
+        if path.name not in shipping():
+            yield f"{path} ships, but shipping.csv beside it does not name it. Add it there, or delete it."
+
+
+def _may_ship(run: Evidence) -> bool:
+    return bool(run.log) and (run.subject.seed, run.subject.budget) == (0, 1)
 
 
 def _files(run: Evidence) -> set[Path]:

@@ -67,6 +67,11 @@ class Run:
         if takes(network) != patches.takes:
             msg = f"{asked} on patches of {patches.takes.name}, but its network takes {takes(network).name}."
             raise InputError(msg)
+        grouped = [id(parameter) for group in self.training.rates(network) for parameter in group["params"]]
+        if sorted(grouped) != sorted(map(id, network.parameters())):
+            every = len(list(network.parameters()))
+            msg = f"{asked}, but its rates name {len(grouped)} parameters, not each of {every} once. Mend its rates."
+            raise InputError(msg)
         given = (2, patches.takes.channels, shape.side, shape.side)
         wanted = (2, patches.takes.channels, patches.label, patches.label)
         try:

@@ -136,12 +136,12 @@ def test_stores_of_an_older_version_are_not_believed(workspace: Workspace, monke
 def test_weights_that_cannot_be_read_are_no_missing_data(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    damaged = tmp_path / "damaged.safetensors"
+    damaged = tmp_path / "srcnn-915-quick_x3.safetensors"
     damaged.write_bytes(weights.shipped("srcnn-915-quick", 3).read_bytes()[:1000])
     monkeypatch.setattr(weights, "shipped", lambda recipe, scale: damaged)
     with pytest.raises(InputError, match="cut short"):
         found(workspace)
-    monkeypatch.setattr(weights, "shipped", lambda recipe, scale: tmp_path / "none")
+    monkeypatch.setattr(weights, "shipped", lambda recipe, scale: tmp_path / "none" / damaged.name)
     with pytest.raises(InputError, match="no weights of it ship"):
         found(workspace)
 
@@ -188,7 +188,7 @@ def test_runs_whose_weights_do_not_ship_are_left_out(workspace: Workspace) -> No
 def test_only_rows_of_the_precision_that_ships_are_measured(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate.weights, "IN_BFLOAT16", {"srcnn-915-quick"})
+    monkeypatch.setattr(gate.weights, "shipping", lambda: {"srcnn-915-quick_x3.safetensors": "bfloat16"})
     assert {row["model"] for row in found(workspace).rows} == {"bicubic", DEMO}
     path = workspace.results / "quality.csv"
     table = pd.read_csv(path)

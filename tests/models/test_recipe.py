@@ -271,3 +271,14 @@ def test_a_field_that_is_none_leaves_older_digests_alone() -> None:
     New.__name__ = "Old"
     assert digest(Old(0.1)) == digest(New(0.1))
     assert digest(New(0.1, clip=0.0)) != digest(New(0.1))
+
+
+@pytest.mark.parametrize("init", [GaussianInit(std=0.5), HeInit()], ids=["gaussian", "he"])
+def test_a_slope_is_no_bias(init: GaussianInit | HeInit) -> None:
+    """It would be set to zero, and the layer would be a plain rectifier."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.PReLU(4), nn.ConvTranspose2d(4, 1, 3))
+    init(network)
+    assert (network[1].weight == 0.25).all()
+    assert not network[0].bias.any()
+    assert not network[2].bias.any()
+    assert network[2].weight.std() > 0.1

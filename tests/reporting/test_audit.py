@@ -37,7 +37,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ships.parent.mkdir()
     ships.write_bytes(b"weights of seed 0")
     monkeypatch.setattr(module, "PLACE", ships.parent)
-    monkeypatch.setattr(module, "SHIPPING", {"srcnn-915": (3,)})
+    monkeypatch.setattr(module, "shipping", lambda: {ships.name: "float32"})
     monkeypatch.setattr(module, "shipped", lambda recipe, scale: ships.parent / f"{recipe}_x{scale}.safetensors")
     about = {"weights_sha256": sha256_of(ships), "threads": 2, "recipe": described(RECIPE)}
     write(results / "runs", "run_s0", of_run(RECIPE, 3, 0, 1.0), SCORES, about=about, log=LOG, weights=ships)
@@ -85,15 +85,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no sha256": (lambda r: change_run(r, lambda about: about.pop("weights_sha256")), "names no weights_sha256"),
     "shipped weights": (
         lambda r: (r.parent / "weights/srcnn-915_x3.safetensors").write_bytes(b"others"),
-        "srcnn-915_x3.* is not what the run of srcnn-915 names",
+        "srcnn-915_x3.* is not what its run names",
     ),
     "no shipped weights": (
         lambda r: (r.parent / "weights/srcnn-915_x3.safetensors").unlink(),
-        "does not exist, though weights of srcnn-915 ship",
+        "does not exist, though shipping.csv names it",
     ),
     "weights of nobody": (
         lambda r: (r.parent / "weights/srcnn-0_x3.safetensors").write_bytes(b"others"),
-        "srcnn-0_x3.safetensors ships, but SHIPPING",
+        "srcnn-0_x3.safetensors ships, but shipping.csv",
     ),
     "a word for a number": (
         lambda r: rewrite(r / "runs/run_s0/scores.csv", "32.0", "thirty"),

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +296,28 @@ def test_a_network_that_does_not_fit_its_patches_is_refused() -> None:
     tiny_patches = with_training(SGD_RECIPE, patches=Patches(patch=3, stride=3, label=3))
     with pytest.raises(InputError, match="does not take them"):
         Run(recipe=tiny_patches, scale=3)
+
+
+@dataclass(frozen=True)
+class TooFew:
+    """Forgets the biases."""
+
+    def __call__(self, network: nn.Module) -> list[dict[str, Any]]:
+        return [{"params": [layer.weight for layer in network.layers], "factor": 1.0}]
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Names the first weight twice."""
+
+    def __call__(self, network: nn.Module) -> list[dict[str, Any]]:
+        return [{"params": [*network.parameters(), network.layers[0].weight], "factor": 1.0}]
+
+
+@pytest.mark.parametrize("rates", [TooFew(), Twice()], ids=["too few", "twice"])
+def test_every_parameter_has_exactly_one_rate(rates: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match=r"its rates name \d parameters, not each of 6 once"):
+        Run(recipe=with_training(SGD_RECIPE, rates=rates), scale=3)
 
 
 def test_streamed_patches_change_nothing(
