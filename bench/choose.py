@@ -91,7 +91,24 @@ def of_vdsr(paper: Training) -> dict[str, Training]:
     }
 
 
-COMPARED = {"srcnn-915-quick": (3, 150_000, of_srcnn), "vdsr-t91": (None, 30_000, of_vdsr)}
+def of_fsrcnn(quick: Training) -> dict[str, Training]:
+    """The optimiser, rates and batch around those of srcnn-915-quick."""
+    return {
+        "peak 3e-3": replace(quick, schedule=Cosine(peak=3e-3, warmup=0.02)),
+        "peak 1e-2": replace(quick, schedule=Cosine(peak=1e-2, warmup=0.02)),
+        "peak 2e-2": replace(quick, schedule=Cosine(peak=2e-2, warmup=0.02)),
+        "peak 3e-3, batch 16": replace(quick, schedule=Cosine(peak=3e-3, warmup=0.02), batch=16),
+        "peak 1e-2, batch 16": replace(quick, schedule=Cosine(peak=1e-2, warmup=0.02), batch=16),
+        "Adam, peak 5e-3, batch 16": replace(quick, optimiser=ADAM, schedule=Cosine(peak=5e-3, warmup=0.02), batch=16),
+        "no turns and flips": replace(quick, augmentation=NoAugmentation()),
+    }
+
+
+COMPARED = {
+    "srcnn-915-quick": (3, 150_000, of_srcnn),
+    "vdsr-t91": (None, 30_000, of_vdsr),
+    "fsrcnn-s-quick": (3, 100_000, of_fsrcnn),
+}
 """By recipe: the scale, the backprops of every variant, and what is compared, by what differs from the recipe."""
 
 
