@@ -158,3 +158,13 @@ def test_a_long_file_explains_itself_in_its_first_line(path):
 
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_names_that_were_public_stay() -> None:
+    from srrepro.data.color import luminance
+    from srrepro.data.resize import imresize
+    from srrepro.evaluation.metrics import psnr, ssim
+    from srrepro.pixels import color, metrics, resize
+
+    assert (imresize, luminance) == (resize.imresize, color.luminance)
+    assert (psnr, ssim) == (metrics.psnr, metrics.ssim)

@@ -475,13 +475,19 @@ class AuthorsWeights:
 def described(value: object) -> Any:
     """A recipe as plain JSON values: dataclasses become objects that name their kind.
 
+    These names are in evidence, and runs are named by a digest of them. A class that is called otherwise one day keeps
+    its old name here by a class attribute `WIRE`, a field by `field(metadata={"wire": ...})`.
+
     >>> described(Constant(lr=0.1))
     {'kind': 'Constant', 'lr': 0.1}
     """
     if isinstance(value, Input):
         return value.name
     if is_dataclass(value) and not isinstance(value, type):
-        return {"kind": type(value).__name__, **{f.name: described(getattr(value, f.name)) for f in fields(value)}}
+        kind = getattr(value, "WIRE", type(value).__name__)
+        return {"kind": kind} | {
+            f.metadata.get("wire", f.name): described(getattr(value, f.name)) for f in fields(value)
+        }
     if isinstance(value, tuple):
         return [described(item) for item in value]
     return value

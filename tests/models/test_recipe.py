@@ -1,6 +1,6 @@
 """The vocabulary of recipes: initialisation, loss, rates, schedules, orders, augmentation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -282,3 +282,15 @@ def test_a_slope_is_no_bias(init: GaussianInit | HeInit) -> None:
     assert not network[0].bias.any()
     assert not network[2].bias.any()
     assert network[2].weight.std() > 0.1
+
+
+def test_a_class_and_a_field_may_be_renamed() -> None:
+    """What was trained before keeps its name: the digest of the recipe is the same."""
+
+    @dataclass(frozen=True)
+    class Fixed:
+        WIRE = "Constant"
+        rate: float = field(metadata={"wire": "lr"})
+
+    assert described(Fixed(0.1)) == described(Constant(lr=0.1))
+    assert digest(Fixed(0.1)) == digest(Constant(lr=0.1))

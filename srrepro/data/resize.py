@@ -1,0 +1,5 @@
+"""The name by which `imresize` was public first."""
+
+from srrepro.pixels.resize import imresize
+
+__all__ = ["imresize"]
