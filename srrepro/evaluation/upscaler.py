@@ -159,6 +159,10 @@ class Upscaler:
             estimate[:, *_times(inside, times)] = output[0][:, *_times(kept, times)].float().cpu()
         return (estimate[0] if image.ndim == 2 else estimate.movedim(0, 2)).numpy()
 
+    def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "H W"]:
+        """`estimate` of a luminance, by the name that it was public under first."""
+        return self.estimate(interpolated)
+
     def _convolutions(self) -> AbstractContextManager[Any]:
         return Native(self._on.shared_by, self._pairs) if self._on.mode == "native" else nullcontext()
 
