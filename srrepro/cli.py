@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 import srrepro
-from srrepro.errors import Diverged, InputError, OutOfTime, Stopped
+from srrepro.errors import Diverged, Failed, InputError, OutOfTime, Stopped
 
 VERBS = ("prepare", "list", "show", "train", "evaluate", "upscale", "run-all", "import", "bench", "check", "report")
 
@@ -34,13 +34,13 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except (InputError, OSError) as error:
-            leave(str(error), code=2)
-        except Diverged as error:
-            leave(str(error), code=1)
+            _leave(str(error), code=2)
+        except (Diverged, Failed) as error:
+            _leave(str(error), code=1)
         except OutOfTime as stopped:
             click.echo(f"{stopped}; give the same command again to resume")
         except Stopped as stopped:
-            leave(f"{stopped}; give the same command again to go on", code=1)
+            _leave(f"{stopped}; give the same command again to go on", code=1)
 
 
 class _Exit(click.ClickException):
@@ -49,7 +49,7 @@ class _Exit(click.ClickException):
         self.exit_code = code  # type: ignore[misc]
 
 
-def leave(message: str, *, code: int) -> NoReturn:
+def _leave(message: str, *, code: int) -> NoReturn:
     """End with a message on standard error."""
     raise _Exit(message, code)
 

@@ -17,5 +17,9 @@ class OutOfTime(Stopped):
     """A run has stopped because its time was up, as planned."""
 
 
+class Failed(Exception):  # noqa: N818
+    """What was asked for was done, and the answer is no: a number that moved, a job that failed."""
+
+
 class Diverged(Exception):  # noqa: N818
     """The loss is no longer a number."""

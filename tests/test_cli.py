@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -379,6 +381,14 @@ def test_one_network_for_several_scales_is_one_run(places: tuple[object, ...], m
         (row,) = strict_json(succeeded(*evaluated))
         assert (row["scale"], row["psnr_db"]) == (scale, pytest.approx(score.values["psnr_db"], abs=1e-6))
     assert "trained for x2, x3" in refused("evaluate", weights, "--scale", 4, "--set", "demo-test", *places[:4])
+
+
+def test_the_version_does_not_wait_for_pytorch() -> None:
+    """Nor for anything else that a verb needs: half a second is for Python and click."""
+    heavy = "torch", "pandas", "scipy", "numpy", "h5py", "skimage"
+    code = f"import sys, srrepro.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_scale_is_asked_for_where_a_network_serves_one(places: tuple[object, ...]) -> None:

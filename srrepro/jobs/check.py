@@ -23,7 +23,7 @@ from srrepro.evaluation import weights
 from srrepro.evaluation.measure import evaluate
 from srrepro.evaluation.upscaler import load
 from srrepro.jobs.carry_out import carry_out
-from srrepro.jobs.job import DEMO_TEST_SETS, Train, Workspace
+from srrepro.jobs.job import DEMO_TEST_SETS, LARGE, Train, Workspace
 from srrepro.pixels import images
 from srrepro.protocols.degradation import Degradation, degrade
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def check(committed: Path, names: Sequence[str], workspace: Workspace) -> Outcome:
-    """Measure the rows of the table `committed` anew, of all its sets or of the named ones, and train the demo.
+    """Measure the rows of the table `committed` anew, of all but its large set or of the named ones; train the demo.
 
     Nothing is taken from stores, which an older version may have built: images are degraded here and now.
 
@@ -145,7 +145,8 @@ def _cheap_and_certain(committed: Path, names: Sequence[str]) -> list[Row]:
         if name not in known:
             msg = f"{name} was to be measured anew, but {committed} has only {', '.join(sorted(known)) or 'no rows'}."
             raise InputError(msg)
-    return [row for row in chosen if not names or row["dataset"] in {*names, "demo-test"}]
+    wanted = {*names, "demo-test"} if names else known - {LARGE}
+    return [row for row in chosen if row["dataset"] in wanted]
 
 
 def _is_what_ships(row: Row) -> bool:

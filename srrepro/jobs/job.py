@@ -15,6 +15,8 @@ from srrepro.training.run import Run
 SCALES = (2, 3, 4)
 TEST_SETS = ("Set5", "Set14", "B100", "demo-test")
 DEMO_TEST_SETS = ("demo-test",)
+LARGE = "Urban100"
+"""Minutes a network, so apart from the other sets, and only where a paper prints a number for it."""
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ from dataclasses import replace
 
 from srrepro import models
 from srrepro.evaluation.weights import of_authors, of_interpolation
-from srrepro.jobs.job import DEMO_TEST_SETS, SCALES, Job, Measure, Train
+from srrepro.jobs.job import DEMO_TEST_SETS, LARGE, SCALES, Job, Measure, Train
 from srrepro.protocols.named import VDSR_Y, protocol_named
 from srrepro.reporting.published import target
 
 CLAMPED = ("bicubic", "srcnn-955-authors-imagenet", "vdsr-authors", "vdsr-t91-muon-overlap")
 """Measured under the VDSR paper's own protocol, too: what its tables print, and ours beside it."""
-LARGE = "Urban100"
-"""Minutes a network, so apart from the other sets, and only where a paper prints a number for it."""
 SHORTENED = 0.001  # of the paper's 8e8 backprops: some minutes on two cores instead of days on a GPU
 
 

@@ -173,6 +173,16 @@ def test_only_the_named_sets_and_the_demo(workspace: Workspace) -> None:
         found(workspace, "Set6")
 
 
+def test_what_takes_hours_is_measured_only_where_it_is_named(workspace: Workspace) -> None:
+    path = workspace.results / "quality.csv"
+    table = pd.read_csv(path)
+    large = table[table["dataset"] == "Set5"].assign(dataset="Urban100")
+    pd.concat([table, large]).to_csv(path, index=False)
+    assert {row["dataset"] for row in found(workspace).rows} == {"Set5", "demo-test"}
+    with pytest.raises(InputError, match="Urban100"):  # there is none among the made-up sets
+        found(workspace, "Urban100")
+
+
 def test_runs_whose_weights_do_not_ship_are_left_out(workspace: Workspace) -> None:
     path = workspace.results / "quality.csv"
     table = pd.read_csv(path)
