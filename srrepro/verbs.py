@@ -17,7 +17,7 @@ from srrepro.errors import Failed, InputError
 from srrepro.evaluation.measure import TestSet
 from srrepro.evaluation.measure import evaluate as score
 from srrepro.evaluation.upscaler import load
-from srrepro.evaluation.weights import ships
+from srrepro.evaluation.weights import Subject, ships
 from srrepro.hardware import Hardware
 from srrepro.jobs import check as gate
 from srrepro.jobs import importing, plan, suites
@@ -72,7 +72,7 @@ def prepare(names: tuple[str, ...], folder: DataFolder) -> None:
 
 @verb("list", epilog="Example: srrepro list")
 def list_() -> None:
-    """Recipes, released weights, data sets and suites."""
+    """Recipes, released weights, protocols, data sets and suites."""
     recipes = [
         {
             "recipe": recipe.name,
@@ -91,13 +91,16 @@ def list_() -> None:
             "network": weights.model,
             "trained on": weights.training_set,
             "scales": " ".join(f"×{scale}" for scale in weights.files),
+            "protocol": weights.protocol or MATLAB_Y.name,
         }
         for weights in models.authors().values()
     ]
+    protocols = [{"protocol": protocol.name, "signature": protocol.signature} for protocol in PROTOCOLS.values()]
     listed = [{"set": name, "files": len(members(name))} for name in sets()]
     for part in (
         recipes,
         released,
+        protocols,
         listed,
         [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()],
     ):
@@ -162,6 +165,15 @@ def train(
         click.echo(f"weights: {kept / WEIGHTS}")
 
 
+def _protocol_of(subject: Subject) -> str | None:
+    """What a recipe is trained for, or what the authors of released weights measured by, if that is named."""
+    if subject.origin == "authors":
+        released = models.authors().get(subject.name)
+        return released.protocol if released else None
+    recipe = models.recipes().get(subject.name)
+    return recipe.training.protocol if recipe and recipe.training else None
+
+
 @verb(epilog="Example: srrepro evaluate srcnn-915-quick --scale 3 --set Set5 --set mine=~/photos")
 @click.argument("subject", metavar="RECIPE|WEIGHTS")
 @scale_option
@@ -186,12 +198,11 @@ def evaluate(
     hardware: Hardware,
     folder: DataFolder,
 ) -> None:
-    """Measure shipped weights, a weight file (.safetensors, the authors' .mat) or released weights on test sets."""
+    """Measure shipped weights, a weight file (.safetensors, or the authors') or released weights on test sets."""
     upscaler = load(subject, scale, folder=folder, hardware=hardware)
-    recipe = models.recipes().get(upscaler.subject.name)
-    made_for = recipe.training.protocol if recipe and recipe.training else None
-    if made_for is not None and upscaler.subject.origin == "trained" and made_for != protocol_name:
-        say(f"{upscaler.subject.name} was trained on the images of {made_for}: --protocol {made_for} has its numbers")
+    made_for = _protocol_of(upscaler.subject)
+    if made_for not in {None, protocol_name}:
+        say(f"the numbers of {upscaler.subject.name} are those of another protocol: --protocol {made_for}")
     rows, protocol = [], PROTOCOLS[protocol_name]
     for test_set in [TestSet.parse(name) for name in names]:
         examples = test_set.examples(folder, scale, protocol.degradation)

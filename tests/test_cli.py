@@ -37,7 +37,7 @@ from srrepro.jobs.suites import SUITES
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.pixels import images
-from srrepro.protocols.named import VDSR_Y
+from srrepro.protocols.named import PROTOCOLS, VDSR_Y
 from srrepro.reporting import provenance
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import COLUMNS, README_MARKS
@@ -111,7 +111,7 @@ def test_the_group_lists_all_verbs_and_its_version() -> None:
 
 def test_list_names_what_exists() -> None:
     words = set(succeeded("list").split())
-    for names in (models.recipes(), models.authors(), sets(), SUITES):
+    for names in (models.recipes(), models.authors(), PROTOCOLS, sets(), SUITES):
         assert set(names) <= words
 
 
