@@ -11,7 +11,7 @@ from srrepro.pixels.color import COLOURS, Colour, as_rgb
 from srrepro.pixels.resize import Border, imresize
 
 Low = Literal["float", "rgb-float", "rgb8"]
-Grey = Literal["kept", "rgb"]
+Grey = Literal["kept", "rounded", "rgb"]
 
 
 class Planes(NamedTuple):
@@ -46,7 +46,8 @@ class Degradation:
     border
         of `imresize`.
     grey
-        whether a grey photograph is kept as one plane, or made RGB where `low` is RGB.
+        where `low` is RGB, what becomes of a grey photograph: it is `kept` as one plane, `rounded` to uint8 after
+        enlarging, too, or made `rgb`.
     """
 
     low: Low = "float"
@@ -63,7 +64,11 @@ class Degradation:
             reference = as_rgb(cropped) if self.grey == "rgb" else cropped
         reference = np.ascontiguousarray(reference)
         if self.low == "rgb8":
-            low = imresize(reference, 1 / scale, border=self.border) / 255.0
+            rounded = imresize(reference, 1 / scale, border=self.border)
+            low = rounded / 255.0
+            if self.grey == "rounded" and reference.ndim == 2:
+                interpolated = imresize(rounded, scale, border=self.border) / 255.0
+                return Planes(reference, low.astype(np.float32), interpolated.astype(np.float32))
         else:
             low = imresize(reference / 255.0, 1 / scale, border=self.border)
         interpolated = imresize(low, scale, border=self.border)
@@ -93,7 +98,7 @@ class Degradation:
         if self == MATLAB:
             return ""
         colour = [self.colour] if self.low == "float" else []
-        return "_" + "-".join([*colour, self.low, self.border, *([] if self.grey == "kept" else ["grey-rgb"])])
+        return "_" + "-".join([*colour, self.low, self.border, *([] if self.grey == "kept" else [f"grey-{self.grey}"])])
 
 
 MATLAB = Degradation()

@@ -34,8 +34,10 @@ LAPSRN = Protocol(
 MATLAB_CLAMP_Y = Protocol(name="matlab-clamp-y-v1", border="clamp")
 """FSRCNN's and IDN's tables: `matlab-y-v1` by an older MATLAB, which repeats the edge of an image, not mirrors it."""
 
-DNCNN_Y = Protocol(name="dncnn-y-v1", colour="studio-float", low="rgb8", rounding="none")
-"""DnCNN's README: MATLAB's small image of 8 bits, enlarged in RGB, then Y; neither estimate nor reference rounded."""
+DNCNN_Y = Protocol(name="dncnn-y-v1", colour="studio-float", low="rgb8", grey="rounded", rounding="none")
+"""DnCNN's README: MATLAB's small image of 8 bits, enlarged in RGB, then Y; neither estimate nor reference rounded.
+
+Its test code enlarges grey images as they are, in 8 bits."""
 
 PROTOCOLS = {value.name: value for value in list(vars().values()) if isinstance(value, Protocol)}
 

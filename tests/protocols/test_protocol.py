@@ -68,6 +68,11 @@ def test_grey_becomes_rgb_where_the_protocol_says_so() -> None:
     assert RGB.degradation(GREY, 2).low.shape == (30, 36, 3)
     assert Protocol(name="p", low="rgb8").degradation(GREY, 2).low.shape == (30, 36)
     assert MATLAB_Y.degradation(GREY, 2).low.shape == (30, 36)
+    rounded = Protocol(name="p", low="rgb8", grey="rounded").degradation
+    eight = (imresize(imresize(GREY, 0.5), 2) / LEVELS).astype(np.float32)
+    np.testing.assert_array_equal(rounded(GREY, 2).interpolated, eight)
+    for planes in zip(rounded(CAT, 2), Protocol(name="p", low="rgb8").degradation(CAT, 2), strict=True):
+        np.testing.assert_array_equal(*planes)
 
 
 def test_a_network_is_fed_what_it_takes() -> None:
