@@ -63,15 +63,13 @@ class Degradation:
         else:
             reference = as_rgb(cropped) if self.grey == "rgb" else cropped
         reference = np.ascontiguousarray(reference)
-        if self.low == "rgb8":
-            rounded = imresize(reference, 1 / scale, border=self.border)
-            low = rounded / 255.0
-            if self.grey == "rounded" and reference.ndim == 2:
-                interpolated = imresize(rounded, scale, border=self.border) / 255.0
-                return Planes(reference, low.astype(np.float32), interpolated.astype(np.float32))
+        border = self.border
+        rounded = imresize(reference, 1 / scale, border=border) if self.low == "rgb8" else None
+        low = imresize(reference / 255.0, 1 / scale, border=border) if rounded is None else rounded / 255.0
+        if rounded is not None and rounded.ndim == 2 and self.grey == "rounded":
+            interpolated = imresize(rounded, scale, border=border) / 255.0
         else:
-            low = imresize(reference / 255.0, 1 / scale, border=self.border)
-        interpolated = imresize(low, scale, border=self.border)
+            interpolated = imresize(low, scale, border=border)
         return Planes(reference, low.astype(np.float32), interpolated.astype(np.float32))
 
     @property
