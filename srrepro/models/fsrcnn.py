@@ -201,12 +201,12 @@ FSRCNN_S_QUICK = Recipe(
             refresh=10,  # ours: as in srcnn-915-quick
         ),
         schedule=Cosine(
-            peak=3e-3,  # ours: as in srcnn-915-quick
+            peak=1e-2,  # ours: 3e-3 ends 0.03 dB lower
             warmup=0.02,  # ours: as in srcnn-915-quick
         ),
         rates=OneRate(),  # ours: as in srcnn-915-quick
-        batch=32,  # ours: as in srcnn-915-quick
-        backprops=300_000,  # ours: minutes on two cores
+        batch=16,  # ours: 32 ends 0.03 dB lower
+        backprops=400_000,  # ours: minutes on two cores
     ),
     of_the_paper=False,  # ours: only the network and the training set are the paper's
 )
