@@ -21,14 +21,16 @@ from srrepro.data.registry import DataFolder, sha256_of
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation
 from srrepro.evaluation.measure import evaluate, mean_psnr
 from srrepro.evaluation.upscaler import load
+from srrepro.protocols.degradation import Degradation
 from srrepro.protocols.named import PROTOCOLS
+from srrepro.reporting.evidence import read
 
 CLONE = Path(__file__).parents[2]
 with (CLONE / "tests" / "reference" / "protocol.csv").open(newline="", encoding="utf-8") as text:
     REFERENCES = list(csv.DictReader(text))
 SHIPPED = sorted((Path(srrepro.__file__).parent / "weights").glob("*.safetensors"))
 
-Examples = Callable[[str, int], list[Example]]
+Examples = Callable[[str, int, Degradation], list[Example]]
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +43,8 @@ def examples(folder: DataFolder) -> Examples:
     """The degraded images of a set, through a store that is built once."""
 
     @cache
-    def examples(dataset: str, scale: int) -> list[Example]:
-        shape = EvaluationShape(dataset, scale)
+    def examples(dataset: str, scale: int, degradation: Degradation) -> list[Example]:
+        shape = EvaluationShape(dataset, scale, degradation)
         prepare_evaluation(folder, shape)
         return list(read_evaluation(folder, shape))
 
@@ -63,10 +65,10 @@ def examples(folder: DataFolder) -> Examples:
 def test_reference(row: dict[str, str], folder: DataFolder, examples: Examples) -> None:
     scale, protocol = int(row["scale"]), PROTOCOLS[row["protocol"]]
     upscaler = load(row["name"], scale, folder=folder)
-    planes = examples(row["dataset"], scale)
+    planes = examples(row["dataset"], scale, protocol.degradation)
     if row["ssim"]:
         scores = evaluate(upscaler, row["dataset"], planes, protocol=protocol)
-        ssim = sum(score.values["ssim"] for score in scores) / len(scores)
+        ssim = sum(score.values[protocol.similarity] for score in scores) / len(scores)
         psnr_db = sum(score.values["psnr_db"] for score in scores) / len(scores)
         assert ssim == pytest.approx(float(row["ssim"]), abs=float(row["tolerance_ssim"]))
     else:
@@ -121,15 +123,16 @@ def test_shipped_weights_measure_as_in_scores_csv(file: Path, examples: Examples
     """On one image at every scale; `srrepro check` takes whole sets."""
     name, scale = recipe_and_scale(file)
     (run,) = named_runs(sha256_of(file))
-    scores = pd.read_csv(run / "scores.csv")
-    rows = scores[scores["image"] == "butterfly_GT.bmp"]
+    scores = [score for score in read(run).scores if score.image == "butterfly_GT.bmp"]
     training = models.recipe(name).training
     assert training is not None
-    assert list(rows["scale"]) == list(training.scales or (scale,))
-    for row in rows.to_dict("records"):
-        (example,) = (example for example in examples("Set5", row["scale"]) if example.name == row["image"])
-        measured = mean_psnr(load(name, row["scale"]), [example], protocol=PROTOCOLS[row["protocol"]])
-        assert measured == pytest.approx(row["psnr_db"], abs=0.001)
+    assert [score.scale for score in scores] == list(training.scales or (scale,))
+    for score in scores:
+        protocol = PROTOCOLS[score.protocol]
+        stored = examples("Set5", score.scale, protocol.degradation)
+        butterfly = [example for example in stored if example.name == score.image]
+        measured = mean_psnr(load(name, score.scale), butterfly, protocol=protocol)
+        assert measured == pytest.approx(score.values["psnr_db"], abs=0.001)
 
 
 def test_released_weights_are_read_alike_from_a_file(folder: DataFolder, tmp_path: Path) -> None:
