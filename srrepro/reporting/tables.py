@@ -300,7 +300,7 @@ def _place(row: Row) -> tuple[Any, ...]:
     known = sets()
     order = known.index(row["dataset"]) if row["dataset"] in known else len(known)
     origin = ORIGINS.index(row["origin"])
-    who = row["protocol"], origin, row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
+    who = list(PROTOCOLS).index(row["protocol"]), origin, row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
     return order, row["dataset"], row["scale"], *who
 
 
