@@ -300,8 +300,9 @@ def _place(row: Row) -> tuple[Any, ...]:
     known = sets()
     order = known.index(row["dataset"]) if row["dataset"] in known else len(known)
     origin = ORIGINS.index(row["origin"])
-    who = list(PROTOCOLS).index(row["protocol"]), origin, row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
-    return order, row["dataset"], row["scale"], *who
+    protocol = list(PROTOCOLS).index(row["protocol"])
+    who = row["model"], row["training_set"], -(row["budget"] or 1), row["precision"]
+    return order, row["dataset"], row["scale"], protocol, origin, *who
 
 
 def _with_seeds(same: list[Row]) -> Row:
