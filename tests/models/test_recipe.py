@@ -294,3 +294,14 @@ def test_a_class_and_a_field_may_be_renamed() -> None:
 
     assert described(Fixed(0.1)) == described(Constant(lr=0.1))
     assert digest(Fixed(0.1)) == digest(Constant(lr=0.1))
+
+
+def test_rgb_is_turned_channel_by_channel() -> None:
+    inputs, labels = torch.rand(8, 3, 4, 4), torch.rand(8, 3, 8, 8)
+    every, which = EveryImage(images=8), torch.arange(8)
+    turned, turned_labels = every(inputs, labels, seed=0, step=0, which=which)
+    for channel in range(3):
+        plane = slice(channel, channel + 1)
+        alone = every(inputs[:, plane], labels[:, plane], seed=0, step=0, which=which)
+        assert torch.equal(turned[:, plane], alone[0])
+        assert torch.equal(turned_labels[:, plane], alone[1])
