@@ -40,7 +40,7 @@ from srrepro.options import (
 )
 from srrepro.pixels import images
 from srrepro.progress import say
-from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
+from srrepro.protocols.named import MATLAB_Y, PROTOCOLS, protocol_named
 from srrepro.reporting import tables
 from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import WEIGHTS, read_all
@@ -91,7 +91,7 @@ def list_() -> None:
             "network": weights.model,
             "trained on": weights.training_set,
             "scales": " ".join(f"×{scale}" for scale in weights.files),
-            "protocol": weights.protocol or MATLAB_Y.name,
+            "protocol": protocol_named(weights.protocol).name,
         }
         for weights in models.authors().values()
     ]

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxtyping import Float32
+from numpy import ndarray
+
 from srrepro.data.registry import DataFolder, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
@@ -77,7 +80,7 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, p
     scores, scale = [], upscaler.scale
     for name, planes in track(examples, f"measuring {upscaler.subject.name} x{scale} on {dataset}"):
         _check_size(f"{dataset}/{name}", planes, scale, protocol)
-        ours = protocol.scores(upscaler.estimate(protocol.fed(planes, upscaler.takes)), planes, scale)
+        ours = protocol.scores(_estimate(upscaler, planes, protocol), planes, scale)
         bicubic = protocol.scores(protocol.admitted(planes.interpolated), planes, scale)
         values = ours | {BICUBIC + metric: value for metric, value in bicubic.items()}
         scores.append(Score(dataset, scale, name, protocol.name, values))
@@ -87,12 +90,14 @@ def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, p
 def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
-        protocol.scores(
-            upscaler.estimate(protocol.fed(planes, upscaler.takes)), planes, upscaler.scale, metrics=["psnr_db"]
-        )["psnr_db"]
+        protocol.scores(_estimate(upscaler, planes, protocol), planes, upscaler.scale, metrics=["psnr_db"])["psnr_db"]
         for _, planes in examples
     ]
     return sum(values) / len(values)
+
+
+def _estimate(upscaler: Upscaler, planes: Planes, protocol: Protocol) -> Float32[ndarray, "H W *c"]:
+    return upscaler.estimate(protocol.fed(planes, upscaler.takes))
 
 
 def _check_size(name: str, planes: Planes, scale: int, protocol: Protocol) -> None:

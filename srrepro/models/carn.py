@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, relu
 
-from srrepro.models.recipe import LOW_RGB, AuthorsWeights
+from srrepro.models.recipe import LOW_RGB, AuthorsWeights, check_names
 
 _FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 """Code: ops.py. A scale is reached in one enlargement or in two; the released file holds these three scales."""
@@ -129,10 +129,7 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
     with torch.device("meta"):  # shapes alone
         wanted = {name: array for scale in _FACTORS for name, array in _by_their_names(network.shape(scale)).items()}
     wanted |= _shifts(network)
-    if arrays.keys() != wanted.keys():
-        lacking, beyond = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
-        msg = f"the arrays are those of another network: it lacks {lacking[:3]}, and has no use for {beyond[:3]}"
-        raise ValueError(msg)
+    check_names(arrays, wanted)
     for name, array in wanted.items():
         if arrays[name].shape != array.shape:
             msg = f"{name} holds {tuple(arrays[name].shape)}, not {tuple(array.shape)}"

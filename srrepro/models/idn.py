@@ -8,13 +8,12 @@ network does it. Results: results/tables.md.
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
-from srrepro.models.recipe import LOW, AuthorsWeights
+from srrepro.models.recipe import LOW, AuthorsWeights, load_by_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,23 +112,12 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
     ValueError : the arrays are not those of such a network.
     """
     assert isinstance(network, IDN), type(network)
-    wanted = {
+    names = {
         f"{theirs}.{number}": f"{ours}.{kind}"
         for theirs, ours in _layers(network.shape).items()
         for number, kind in enumerate(("weight", "bias"))
     }
-    if arrays.keys() != wanted.keys():
-        lacking, beyond = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
-        msg = f"the arrays are those of another network: it lacks {lacking[:3]}, and has no use for {beyond[:3]}"
-        raise ValueError(msg)
-    values = {}
-    for name, ours in wanted.items():
-        given, shape = np.asarray(arrays[name], np.float32), tuple(network.state_dict()[ours].shape)
-        if given.shape != shape:
-            msg = f"{name} holds {given.shape}, not {shape}"
-            raise ValueError(msg)
-        values[ours] = torch.from_numpy(given.copy())
-    network.load_state_dict(values)
+    load_by_name(network, arrays, names)
 
 
 def _layers(shape: Distilling) -> dict[str, str]:

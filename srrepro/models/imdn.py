@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pixel_shuffle, relu
 
-from srrepro.models.recipe import LOW_RGB, AuthorsWeights
+from srrepro.models.recipe import LOW_RGB, AuthorsWeights, load_by_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,22 +101,12 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
     ValueError : the arrays are not those of such a network.
     """
     assert isinstance(network, IMDN), type(network)
-    wanted = {
+    names = {
         f"module.{theirs}.{kind}": f"{ours}.{kind}"  # "module": the authors trained with torch.nn.DataParallel
         for theirs, ours in _layers(network).items()
         for kind in ("weight", "bias")
     }
-    if arrays.keys() != wanted.keys():
-        lacking, beyond = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
-        msg = f"the arrays are those of another network: it lacks {lacking[:3]}, and has no use for {beyond[:3]}"
-        raise ValueError(msg)
-    own = network.state_dict()
-    for name, ours in wanted.items():
-        given, shape = tuple(arrays[name].shape), tuple(own[ours].shape)
-        if given != shape:
-            msg = f"{name} holds {given}, not {shape}"
-            raise ValueError(msg)
-    network.load_state_dict({ours: arrays[name] for name, ours in wanted.items()})
+    load_by_name(network, arrays, names)
 
 
 def _layers(network: IMDN) -> dict[str, str]:

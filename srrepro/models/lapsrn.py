@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from srrepro.models.recipe import LOW, AuthorsWeights
+from srrepro.models.recipe import LOW, AuthorsWeights, check_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +108,7 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
     assert isinstance(network, LapSRN), type(network)
     saved = _saved(arrays)
     wanted = _names(network)
-    if saved.keys() != wanted.keys():
-        lacking, beyond = (sorted(a - b) for a, b in ((wanted.keys(), saved.keys()), (saved.keys(), wanted.keys())))
-        msg = f"the arrays are those of another network: it lacks {lacking[:3]}, and has no use for {beyond[:3]}"
-        raise ValueError(msg)
+    check_names(saved, wanted)
     values = {}
     for name, ours in wanted.items():
         given, tensor = saved[name], network.state_dict()[ours]

@@ -8,12 +8,13 @@ Over 400 lines, because a paper should find all words in one place.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from random import Random
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
@@ -470,6 +471,38 @@ class AuthorsWeights:
     setting: str | None = None
     protocol: str | None = None
     note: str = ""
+
+
+def check_names(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """That a weight file has the arrays of a network, and no others.
+
+    Raises
+    ------
+    ValueError : it has not.
+    """
+    if arrays.keys() != wanted.keys():
+        lacking, beyond = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
+        msg = f"the arrays are those of another network: it lacks {lacking[:3]}, and has no use for {beyond[:3]}"
+        raise ValueError(msg)
+
+
+def load_by_name(network: nn.Module, arrays: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Put arrays of a network's own shapes into it; `names` has the file's name of every array, and ours.
+
+    Raises
+    ------
+    ValueError : an array is lacking, beyond them, or of another shape.
+    """
+    check_names(arrays, names)
+    own, values = network.state_dict(), {}
+    for name, ours in names.items():
+        array = arrays[name]
+        values[ours] = array if isinstance(array, Tensor) else torch.from_numpy(np.array(array, np.float32))
+        given, shape = tuple(values[ours].shape), tuple(own[ours].shape)
+        if given != shape:
+            msg = f"{name} holds {given}, not {shape}"
+            raise ValueError(msg)
+    network.load_state_dict(values)
 
 
 def described(value: object) -> Any:

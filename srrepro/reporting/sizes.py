@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 from srrepro import models
-from srrepro.evaluation.size import PRINTED_FOR, Counted, multiply_adds, parameters
+from srrepro.evaluation.size import PRINTED_FOR, multiply_adds, parameters
 from srrepro.models.recipe import Network, takes
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -35,7 +35,7 @@ class Printed:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """One network at one scale. `counted` says how the printed multiply-adds count transposed convolutions."""
+    """One network at one scale. `as_printed` are its multiply-adds, counted as the printed ones are."""
 
     model: str
     scale: int
@@ -44,7 +44,6 @@ class Size:
     multiply_adds: int
     printed_parameters: Printed | None = None
     printed_multiply_adds: Printed | None = None
-    counted: Counted = "input"
     as_printed: int | None = None
     note: str = ""
 
@@ -68,19 +67,15 @@ def sizes() -> tuple[Size, ...]:
 
 def _networks() -> Iterator[tuple[str, int, Network]]:
     """The papers' own: by the name that their values are published under, each once."""
-    seen: set[tuple[str, int]] = set()
+    found: dict[tuple[str, int], Network] = {}
     for recipe in models.recipes().values():
-        scales = (recipe.training.scales if recipe.training else ()) or (2, 3, 4)
         if recipe.training is not None and recipe.of_the_paper:
-            for scale in scales:
-                if (recipe.model, scale) not in seen:
-                    seen.add((recipe.model, scale))
-                    yield recipe.model, scale, recipe.network
+            for scale in recipe.training.scales or (2, 3, 4):
+                found.setdefault((recipe.model, scale), recipe.network)
     for weights in models.authors().values():
         for scale in weights.files:
-            if (weights.model, scale) not in seen:
-                seen.add((weights.model, scale))
-                yield weights.model, scale, weights.network
+            found.setdefault((weights.model, scale), weights.network)
+    return ((model, scale, network) for (model, scale), network in found.items())
 
 
 def _size(model: str, scale: int, make: Network, printed: dict[str, str] | None) -> Size:
@@ -94,12 +89,11 @@ def _size(model: str, scale: int, make: Network, printed: dict[str, str] | None)
     )
     if printed is None:
         return ours
-    counted: Counted = "output" if printed["counted"] == "output" else "input"
+    by_output = printed["counted"] == "output"
     return replace(
         ours,
         printed_parameters=Printed(printed["parameters"]) if printed["parameters"] else None,
         printed_multiply_adds=Printed(printed["multiply_adds"]) if printed["multiply_adds"] else None,
-        counted=counted,
-        as_printed=multiply_adds(network, scale, *PRINTED_FOR, counted=counted),
+        as_printed=multiply_adds(network, scale, *PRINTED_FOR, counted="output") if by_output else ours.multiply_adds,
         note=printed["note"],
     )
