@@ -157,7 +157,7 @@ AS_PUBLISHED = Training(
         momentum=0.9,  # ours: as in SRCNN; the paper does not say
         weight_decay=0.0,  # ours: as in SRCNN; the paper does not say
     ),
-    schedule=Constant(lr=1e-4),  # ours: SRCNN's; the paper's 10^-3 diverges within ten steps, see docs/fsrcnn.md
+    schedule=Constant(lr=1e-4),  # ours: SRCNN's; the paper's 10^-3 diverges, see docs/fsrcnn.md
     rates=KindRates(
         biases=0.1,  # code: FSRCNN.prototxt, lr_mult of every bias
         deconvolution=0.1,  # paper: Experiments, a tenth of the convolutions' rate
