@@ -11,11 +11,24 @@ import click
 import srrepro
 from srrepro.errors import Diverged, Failed, InputError, OutOfTime, Stopped
 
-VERBS = ("prepare", "list", "show", "train", "evaluate", "upscale", "run-all", "import", "bench", "check", "report")
+VERBS = {
+    "prepare": "sets",
+    "list": "sets",
+    "show": "sets",
+    "train": "running",
+    "evaluate": "measuring",
+    "upscale": "pictures",
+    "run-all": "running",
+    "import": "running",
+    "bench": "judging",
+    "check": "judging",
+    "report": "judging",
+}
+"""Which file of `srrepro.verbs` each is in, in the order of a reader's questions."""
 
 
 class Verbs(click.Group):
-    """The verbs of `srrepro.verbs`, by name.
+    """The verbs, by name.
 
     Exit codes are 2 for bad input, 1 for a run that failed or was stopped; a run that was to stop by now has done what
     was asked: 0.
@@ -27,7 +40,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        found = vars(import_module("srrepro.verbs")).values()
+        found = vars(import_module(f"srrepro.verbs.{VERBS[cmd_name]}")).values()
         return next(verb for verb in found if isinstance(verb, click.Command) and verb.name == cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,6 +1,7 @@
 """Options that several verbs share. A verb gets those of one kind as one value: `hardware` and `folder`."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -25,6 +26,10 @@ class Verb(click.Command):
             if found := {option: ctx.params.pop(option) for option in options if option in ctx.params}:
                 ctx.params[name] = value(**found)
         return rest
+
+
+verb = partial(click.command, cls=Verb)
+"""What every verb is declared with."""
 
 
 def _folder(data: Path, mirror: Path | None) -> DataFolder:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from srrepro import cli, verbs
+from srrepro import cli
 from srrepro.errors import InputError
 from srrepro.git import git
 from srrepro.timing import compare as module
 from srrepro.timing import turn
 from srrepro.timing.compare import FEWEST, MOST, Comparison, Turn, compare, in_turns
+from srrepro.verbs import judging
 
 SAME = [1.0, 2.0]
 TURN = Path(turn.__file__)
@@ -167,7 +168,7 @@ def test_a_comparison_that_measured_nothing_fails(clone: Path, monkeypatch: pyte
         ([undecided, undecided], 1, "nothing was compared"),
         ([undecided, decided], 0, "undecided, times scatter too much here: task 0.5"),
     ):
-        monkeypatch.setattr(verbs, "compare", lambda revision, names, found=found: found)
+        monkeypatch.setattr(judging, "compare", lambda revision, names, found=found: found)
         result = CliRunner().invoke(cli.main, ["bench", "--compare", "quick"])
         assert result.exit_code == code
         assert message in result.stderr

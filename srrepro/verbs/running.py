@@ -1,0 +1,132 @@
+"""The verbs that train and leave evidence: `train`, `run-all`, `import`."""
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from srrepro.data.registry import DataFolder
+from srrepro.errors import Failed
+from srrepro.hardware import Hardware
+from srrepro.jobs import importing, plan, suites
+from srrepro.jobs.carry_out import Became, carry_out, run_suite
+from srrepro.jobs.job import Train, Workspace, test_sets
+from srrepro.jobs.suites import SUITES
+from srrepro.options import (
+    deadline_option,
+    own_scale_option,
+    places,
+    positive,
+    results_option,
+    runs_on,
+    trains_on,
+    verb,
+)
+from srrepro.reporting import tables
+from srrepro.reporting.evidence import WEIGHTS, read_all
+from srrepro.reporting.evidence import read as read_run
+from srrepro.training.deadline import Deadline
+
+
+@verb(epilog="Example: srrepro train srcnn-915-quick --scale 3")
+@click.argument("recipe")
+@own_scale_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
+@click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
+@deadline_option
+@click.option(
+    "--carry",
+    "carries",
+    is_flag=True,
+    help="Whenever the run stops, write it to RESULTS/unfinished, from where any clone resumes it.",
+)
+@trains_on
+@places
+@results_option
+def train(
+    recipe: str,
+    scale: int | None,
+    seed: int,
+    budget: float,
+    fresh: bool,
+    deadline: Deadline,
+    carries: bool,
+    hardware: Hardware,
+    folder: DataFolder,
+    results: Path,
+) -> None:
+    """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
+    workspace = Workspace(folder, results, hardware, deadline, carries)
+    job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=test_sets(recipe))
+    kept, done = carry_out(job, workspace, fresh=fresh)
+    click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
+    click.echo(f"{'evidence' if done else 'this run has its evidence already'}: {kept}")
+    if (kept / WEIGHTS).exists():
+        click.echo(f"weights: {kept / WEIGHTS}")
+
+
+@verb("run-all", epilog="Example: srrepro run-all --suite demo")
+@click.option("--suite", type=click.Choice(list(SUITES)), default="t91", show_default=True)
+@click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on every training budget.")
+@click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Say what each job lacks and how long it will take; do nothing."
+)
+@deadline_option
+@trains_on
+@places
+@click.option(
+    "--results", type=click.Path(path_type=Path, file_okay=False), help="Default: ./results, for demo ./results/demo."
+)
+def run_all(
+    suite: str,
+    budget: float,
+    force: bool,
+    only_plan: bool,
+    deadline: Deadline,
+    hardware: Hardware,
+    folder: DataFolder,
+    results: Path | None,
+) -> None:
+    """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
+    place = results or (Path("results/demo") if suite == "demo" else Path("results"))
+    jobs = suites.with_budget(list(SUITES[suite]()), budget)
+    workspace = Workspace(folder, place, hardware, deadline)
+    planned = plan.plan(jobs, workspace, force=force, closely=only_plan)
+    if only_plan:
+        click.echo(plan.table(planned))
+        return
+    attempts = run_suite(jobs, workspace, force=force, seconds=[each.seconds for each in planned])
+    written = tables.write(place, readme=None)
+    click.echo(tables.terminal_table(tables.quality(read_all(place / "runs"))))
+    names: dict[Became, list[str]] = {became: [] for became in get_args(Became)}
+    for attempt in attempts:
+        names[attempt.became].append(attempt.name)
+    counts = ", ".join(f"{len(names[became])} {became}" for became in ("done", "there already", "failed"))
+    click.echo(f"\n{counts}\nwritten: {', '.join(map(str, written))}; evidence: {place / 'runs'}{os.sep}")
+    if names["unfinished"]:
+        click.echo(f"out of time, the same command resumes: {', '.join(names['unfinished'])}")
+    if names["not begun"]:
+        click.echo(f"out of time, not begun: {', '.join(names['not begun'])}")
+    if names["failed"]:
+        msg = "failed: " + ", ".join(names["failed"])
+        raise Failed(msg)
+
+
+@verb("import", epilog="Example: srrepro import from-the-gpu/*.safetensors")
+@click.argument("files", metavar="CHECKPOINT...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@runs_on
+@places
+@results_option
+def import_(
+    files: tuple[Path, ...],
+    hardware: Hardware,
+    folder: DataFolder,
+    results: Path,
+) -> None:
+    """Take in runs that another machine trained: ended ones are measured here, unfinished ones are carried on."""
+    workspace = Workspace(folder, results, hardware)
+    for file in files:
+        click.echo(f"{file}: {importing.take(file, workspace)}")

@@ -1,0 +1,84 @@
+"""The verbs that show and fetch what there is: `prepare`, `list`, `show`."""
+
+import click
+from tabulate import tabulate
+
+from srrepro import models
+from srrepro.data.registry import DataFolder, members, sets
+from srrepro.evaluation.weights import ships
+from srrepro.jobs.job import SCALES
+from srrepro.jobs.prepare import prepare as prepare_sets
+from srrepro.jobs.suites import SUITES
+from srrepro.models.recipe import Recipe
+from srrepro.options import places, verb
+from srrepro.protocols.named import PROTOCOLS, protocol_named
+from srrepro.reporting.sheet import sheet
+
+
+@verb(epilog="Example: srrepro prepare T91 Set5 --mirror /media/sr-data")
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@places
+def prepare(names: tuple[str, ...], folder: DataFolder) -> None:
+    """Fetch, verify and build the stores of the named sets; of every set that can be had if none is named."""
+    report = prepare_sets(folder, names)
+    for name, what in report.items():
+        click.echo(f"{name}: {what}")
+    if all(what == "ready already" for what in report.values()):
+        click.echo("Nothing to do.")
+
+
+@verb("list", epilog="Example: srrepro list")
+def list_() -> None:
+    """Recipes, released weights, protocols, data sets and suites."""
+    recipes = [
+        {
+            "recipe": recipe.name,
+            "network": recipe.model,
+            "trains on": recipe.training.set if recipe.training else "",
+            "scales": _scales_of(recipe),
+            "length": _length_of(recipe),
+            "the paper's own": "yes" if recipe.of_the_paper else "",
+            "weights ship for": " ".join(f"×{s}" for s in SCALES if ships(recipe.name, s)),
+        }
+        for recipe in models.recipes().values()
+    ]
+    released = [
+        {
+            "released weights": weights.name,
+            "network": weights.model,
+            "trained on": weights.training_set,
+            "scales": " ".join(f"×{scale}" for scale in weights.files),
+            "protocol": protocol_named(weights.protocol).name,
+        }
+        for weights in models.authors().values()
+    ]
+    protocols = [{"protocol": protocol.name, "signature": protocol.signature} for protocol in PROTOCOLS.values()]
+    listed = [{"set": name, "files": len(members(name))} for name in sets()]
+    for part in (
+        recipes,
+        released,
+        protocols,
+        listed,
+        [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()],
+    ):
+        click.echo(tabulate(part, headers="keys", disable_numparse=True) + "\n")
+
+
+def _scales_of(recipe: Recipe) -> str:
+    if recipe.training is None or recipe.training.scales is None:
+        return "--scale"
+    return " ".join(f"×{scale}" for scale in recipe.training.scales)
+
+
+def _length_of(recipe: Recipe) -> str:
+    if recipe.training is None:
+        return ""
+    backprops, epochs = recipe.training.backprops, recipe.training.epochs
+    return f"{backprops:,} backprops" if epochs is None else f"{epochs} epochs"
+
+
+@verb(epilog="Example: srrepro show srcnn-915")
+@click.argument("recipe")
+def show(recipe: str) -> None:
+    """Every number of a recipe, with its source: the paper, the authors' code, or a choice of ours and why."""
+    click.echo(tabulate(sheet(models.recipe(recipe)), headers=("field", "value", "source"), disable_numparse=True))
