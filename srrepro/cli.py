@@ -17,6 +17,8 @@ VERBS = {
     "show": "sets",
     "train": "running",
     "evaluate": "measuring",
+    "score": "measuring",
+    "explain": "measuring",
     "upscale": "pictures",
     "run-all": "running",
     "import": "running",

@@ -37,6 +37,7 @@ from srrepro.jobs.suites import SUITES
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.pixels import images
+from srrepro.pixels.resize import imresize
 from srrepro.protocols.named import PROTOCOLS, VDSR_Y
 from srrepro.reporting import provenance
 from srrepro.reporting.evidence import read_all
@@ -216,9 +217,72 @@ def test_evaluate_prints_rows_of_quality_csv(demo: Path) -> None:
 
 def test_evaluate_prints_a_table(demo: Path) -> None:
     text = succeeded("evaluate", "bicubic", "--scale", 2, "--set", "demo-test", "--data", demo)
-    head, _, row = text.splitlines()
-    assert "PSNR, dB" in head
-    assert re.match(r"bicubic +×2 +demo-test +matlab-y-v1 +\d\d\.\d{3} +0\.\d{4} ", row)
+    title, _, head, _, row, note = text.splitlines()
+    assert title == "bicubic, matlab-y-v1"
+    assert head.split() == ["set", "scale", "PSNR,", "dB", "SSIM", "bicubic", "verdict"]
+    assert re.match(r"demo-test +×2 +\d\d\.\d{3} +0\.\d{4} ", row)
+    assert note.startswith("note: demo scenes")
+    assert max(map(len, text.splitlines())) <= 80
+    wide = succeeded("evaluate", "bicubic", "--scale", 2, "--set", "demo-test", "--data", demo, "--wide")
+    assert re.search(r"^bicubic +×2 +demo-test +matlab-y-v1 +\d\d\.\d{3} ", wide, re.MULTILINE)
+
+
+def test_evaluate_leaves_what_is_asked_for(demo: Path, tmp_path: Path) -> None:
+    places = ("--data", demo, "--limit", 1, "--per-image", "--csv", tmp_path / "all.csv", "--save", tmp_path / "seen")
+    text = succeeded("evaluate", "srcnn-915-quick", "--scale", 3, "--set", "demo-test", *places)
+    assert re.search(r"^camera\.png +\d\d\.\d{3}", text, re.MULTILINE)
+    assert re.search(r"^mean +\d\d\.\d{3}", text, re.MULTILINE)
+    assert "a part of the set only" in text
+    row = pd.read_csv(tmp_path / "all.csv").iloc[0]
+    assert (row["model"], row["image"], row["scale"]) == ("srcnn-915-quick", "camera.png", 3)
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["camera_x3.png", "camera_x3_error.png"]
+    again = ("score", tmp_path / "seen", "--only", "*_x3.png", "--set", "demo-test", "--scale", 3, "--data", demo)
+    (scored,) = strict_json(succeeded(*again, "--json"))
+    assert scored["psnr_db"] == pytest.approx(row["psnr_db"], abs=1e-6)  # a grey photograph: nothing is lost
+    assert (scored["images"], scored["published_psnr_db"]) == (1, None)
+    assert "no folder" in refused("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--data", demo,
+                                  "--limit", 1, "--csv", tmp_path / "nowhere" / "all.csv")  # fmt: skip
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize("name", ["srcnn_x3.pth", "yjn.safetensors"])
+def test_weights_of_other_programs_are_measured(name: str, demo: Path) -> None:
+    options = ("--scale", 3, "--set", "demo-test", "--data", demo, "--limit", 1, "--json")
+    (theirs,), (ours,) = (
+        strict_json(succeeded("evaluate", who, *options)) for who in (CASES / name, "srcnn-915-quick")
+    )
+    assert (theirs["model"], theirs["origin"], theirs["psnr_db"]) == (name, "given", ours["psnr_db"])
+    assert "do not fit the network of vdsr" in refused("evaluate", CASES / name, "--model", "vdsr", *options)
+
+
+def test_small_images_of_others_are_fed(demo: Path, tmp_path: Path) -> None:
+    options = ("--scale", 3, "--set", "demo-test", "--data", demo, "--limit", 1)
+    camera = skimage.data.camera()[:510, :510]
+    (tmp_path / "LR").mkdir()
+    Image.fromarray(imresize(camera, 1 / 3)).save(tmp_path / "LR" / "camerax3.png")
+    result = srrepro("evaluate", "bicubic", *options, "--json", "--low", tmp_path / "LR")
+    (row,), (ours,) = strict_json(result.stdout), strict_json(succeeded("evaluate", "bicubic", *options, "--json"))
+    assert 0 < abs(row["psnr_db"] - ours["psnr_db"]) < 0.05
+    assert re.search(r"differ from ours by 0\.2\d levels of 255, \d+\.\d at most; rounding to 8 bits", result.stderr)
+    Image.fromarray(camera[::2, ::2]).save(tmp_path / "LR" / "camerax3.png")
+    assert "is 255×255, not 170×170" in refused("evaluate", "bicubic", *options, "--low", tmp_path / "LR")
+
+
+def test_explain_names_the_likeliest(demo: Path) -> None:
+    options = ("--set", "demo-test", "--data", demo, "--limit", 1)
+    table = succeeded("explain", "srcnn-915-quick", *options)
+    number = re.search(r"^layers padded with zeros +(\d\d\.\d+)", table, re.MULTILINE)
+    assert number, table
+    text = succeeded("explain", CASES / "srcnn_x3.pth", *options, "--reported", number[1])
+    assert "Likeliest: layers padded with zeros" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "nothing is named" in refused("explain")
+    assert "none is known here" in refused("explain", "--published", "SRCNN", "Set5", 3)
+    assert "only these are printed" in refused("explain", "--published", "vdsr", "Set5", 8)
+    assert "no weights" in refused("explain", "--published", "VDSR-single", "Set5", 3)
+    assert "Leave one out" in refused("explain", "bicubic", "--published", "vdsr", "Set5", 3)
 
 
 def test_evaluate_takes_a_folder_of_ones_own(demo: Path, tmp_path: Path) -> None:
@@ -374,7 +438,7 @@ def test_one_network_for_several_scales_is_one_run(places: tuple[object, ...], m
     (run,) = read_all(results_of(places) / "runs")
     assert re.fullmatch(rf"{TINY}_s0_[0-9a-f]{{8}}", run.name)
     assert [(score.dataset, score.scale) for score in run.scores] == [("demo-test", 2), ("demo-test", 3)]
-    assert re.findall(rf"{TINY} +demo-train +×(\d)", text) == ["2", "3"]
+    assert re.findall(r"^demo-test +×(\d)", text, re.MULTILINE) == ["2", "3"]
     weights = results_of(places) / "runs" / run.name / "weights.safetensors"
     for scale, score in zip((2, 3), run.scores, strict=True):
         evaluated = ("evaluate", weights, "--scale", scale, "--set", "demo-test", "--json", *places[:4])

@@ -16,7 +16,7 @@ ORDER = (
     *("options", "verbs", "cli"),
 )
 """From the ground up; what stands in one place may not import each other."""
-ANYONE_MAY_IMPORT = ("errors", "progress", "compiling", "git")
+ANYONE_MAY_IMPORT = ("errors", "progress", "compiling", "git", "whole")
 FACADE = "__init__"
 """`import srrepro` alone: it offers what upscaling needs, so only those may take it who want its version."""
 
@@ -59,7 +59,7 @@ def height(layer: str) -> int:
 
 def may_import(importer: tuple[str, ...], target: tuple[str, ...]) -> bool:
     if importer == (FACADE,):
-        return target[0] == "evaluation"
+        return target[0] in {"evaluation", "protocols"}
     if target == (FACADE,):
         return importer in {("cli",), ("reporting", "provenance"), ("timing", "turn")}
     if target[0] in ANYONE_MAY_IMPORT:

@@ -1,19 +1,45 @@
 """Measuring an upscaler on the images of a set: one score an image, and their mean."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Protocol as Interface
+from typing import runtime_checkable
 
-from jaxtyping import Float32
+import numpy as np
+from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from srrepro.data.registry import DataFolder, members
+from srrepro.data.registry import DataFolder, fetch, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
-from srrepro.evaluation.upscaler import Upscaler
-from srrepro.progress import track
+from srrepro.evaluation.weights import Subject
+from srrepro.models.recipe import Input
+from srrepro.pixels import images
+from srrepro.progress import say, track
 from srrepro.protocols.degradation import Degradation, Planes
 from srrepro.protocols.protocol import Protocol
+
+Estimate = Float[ndarray, "h w *c"]
+Photograph = tuple[str, ndarray]
+"""An image as it was read, uint8 grey (h, w) or RGB (h, w, 3), with its name."""
+Keep = Callable[[str, Planes, Estimate], None]
+"""What else is done with every estimate: its image's name, the planes that it was judged with, and itself."""
+
+
+@runtime_checkable
+class Estimator(Interface):
+    """What is measured: an `Upscaler`, or what somebody brings."""
+
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def scale(self) -> int: ...
+    @property
+    def takes(self) -> Input: ...
+    def estimate(self, image: Float32[ndarray, "h w *c"]) -> Estimate: ...
 
 
 @dataclass(frozen=True)
@@ -46,17 +72,26 @@ class TestSet:
         msg = f"{text!r} would give a folder the name of the set {name}. Choose another name for it."
         raise InputError(msg)
 
-    def examples(self, data: DataFolder, scale: int, degradation: Degradation) -> Iterator[Example]:
-        """The degraded images, fetched and stored first if they are lacking."""
+    def examples(
+        self, data: DataFolder, scale: int, degradation: Degradation, *, limit: int | None = None
+    ) -> Iterator[Example]:
+        """The degraded images, or the first `limit` of them; fetched and stored first if they are lacking."""
         if self.folder is not None:
-            return read_folder(self.folder, scale, degradation)
+            return islice(read_folder(self.folder, scale, degradation), limit)
         shape = EvaluationShape(self.name, scale, degradation)
         prepare_evaluation(data, shape)
-        return read_evaluation(data, shape)
+        return islice(read_evaluation(data, shape), limit)
+
+    def photographs(self, data: DataFolder, *, limit: int | None = None) -> Iterator[Photograph]:
+        """The images as they are, in the order of `examples`, by the same names."""
+        paths = images.folder_images(self.folder) if self.folder is not None else fetch(data, self.name)
+        return ((path.name, images.read(path)) for path in islice(paths, limit))
 
 
 BICUBIC = "bicubic_"
 """Before the names of metrics: the interpolated image's own."""
+FARTHEST = 8.0
+"""An estimate of about 0 to 1 may go beyond, as a network that is hardly trained does; levels of 255 go farther."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +105,106 @@ class Score:
     values: dict[str, float]
 
 
-def evaluate(upscaler: Upscaler, dataset: str, examples: Iterable[Example], *, protocol: Protocol) -> list[Score]:
+def evaluate(
+    upscaler: Estimator, dataset: str, examples: Iterable[Example], *, protocol: Protocol, keep: Keep | None = None
+) -> list[Score]:
     """Scores of every image under a protocol.
 
     Raises
     ------
-    InputError : an image is too small to be measured; the network takes what the protocol does not have.
+    InputError : an image is too small to be measured; the network takes what the protocol does not have, or gives an
+        image that is none of its reference.
     """
-    scores, scale = [], upscaler.scale
-    for name, planes in track(examples, f"measuring {upscaler.subject.name} x{scale} on {dataset}"):
+    scale = upscaler.scale
+    shown = track(examples, f"measuring {upscaler.subject.name} x{scale} on {dataset}")
+    estimates = ((name, planes, _estimate(upscaler, planes, protocol)) for name, planes in shown)
+    return judge(estimates, dataset, scale, protocol=protocol, keep=keep)
+
+
+def judge(
+    estimates: Iterable[tuple[str, Planes, Estimate]],
+    dataset: str,
+    scale: int,
+    *,
+    protocol: Protocol,
+    keep: Keep | None = None,
+) -> list[Score]:
+    """Scores of estimates (about 0 to 1) of named images, wherever they come from. Errors as `evaluate`.
+
+    An estimate that is smaller than its reference by the same border on all sides, as networks without padding give
+    it, is held against the inside.
+    """
+    scores, borders = [], set()
+    for name, planes, estimate in estimates:
         _check_size(f"{dataset}/{name}", planes, scale, protocol)
-        ours = protocol.scores(_estimate(upscaler, planes, protocol), planes, scale)
-        bicubic = protocol.scores(protocol.admitted(planes.interpolated), planes, scale)
+        check_values(f"{dataset}/{name}", estimate)
+        border = border_of(f"{dataset}/{name}", estimate, planes)
+        inside, by = without_border(planes, protocol, scale, border)
+        ours = by.scores(estimate, inside, scale)
+        bicubic = by.scores(by.admitted(inside.interpolated), inside, scale)
         values = ours | {BICUBIC + metric: value for metric, value in bicubic.items()}
         scores.append(Score(dataset, scale, name, protocol.name, values))
+        borders.add(border)
+        if keep is not None:
+            keep(name, inside, estimate)
+    if borders - {0}:
+        say(_about_borders(dataset, max(borders), protocol.shaved(scale)))
     return scores
 
 
-def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Protocol) -> float:
+def border_of(name: str, estimate: Estimate, planes: Planes) -> int:
+    """By how many pixels an estimate is smaller than its reference, on every side.
+
+    Raises
+    ------
+    InputError : it is larger, or not smaller by the same on all sides.
+    """
+    (h, w), (height, width) = estimate.shape[:2], planes.reference.shape[:2]
+    border, small = int((height - h) // 2), (h, w) == planes.low.shape[:2]
+    if not small and h + 2 * border == height and w + 2 * border == width and border >= 0:
+        return border
+    msg = f"The estimate of {name} should be {width}×{height}, or smaller by the same border all round, but is {w}×{h}."
+    raise InputError(f"{msg} That is the size of the small image." if small else msg)
+
+
+def without_border(planes: Planes, protocol: Protocol, scale: int, border: int) -> tuple[Planes, Protocol]:
+    """The inside of an image, and the protocol that drops of it what is left to be dropped."""
+    if border == 0:
+        return planes, protocol
+    inside = slice(border, -border), slice(border, -border)
+    cut = planes._replace(reference=planes.reference[inside], interpolated=planes.interpolated[inside])
+    return cut, replace(protocol, shave=max(0, protocol.shaved(scale) - border))
+
+
+def check_values(name: str, estimate: Estimate) -> None:
+    """Refuse what is no image of about 0 to 1.
+
+    Raises
+    ------
+    InputError : values that are not finite, or of another range.
+    """
+    low, high = float(np.min(estimate)), float(np.max(estimate))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        msg = f"The estimate of {name} has values that are not finite (NaN or infinite); nothing is measured of it."
+        raise InputError(msg)
+    if max(-low, high) > FARTHEST:
+        msg = (
+            f"The estimate of {name} was to be of about 0 to 1, but goes from {low:.4g} to {high:.4g}. If those are "
+            "levels of 0 to 255, divide by 255, and feed the network what it was trained on."
+        )
+        raise InputError(msg)
+
+
+def _about_borders(dataset: str, border: int, shaved: int) -> str:
+    found = f"the estimates of {dataset} are smaller than the references by {border} pixels on every side: "
+    if border <= shaved:
+        return f"{found}the protocol drops {shaved} in any case, so nothing changes"
+    return (
+        f"{found}only the inside is measured, where the protocol drops {shaved}; no published number is of these pixels"
+    )
+
+
+def mean_psnr(upscaler: Estimator, examples: Iterable[Example], *, protocol: Protocol) -> float:
     """Mean over images, in dB, of what `evaluate` would find: the quick look that a training log takes."""
     values = [
         protocol.scores(_estimate(upscaler, planes, protocol), planes, upscaler.scale, metrics=["psnr_db"])["psnr_db"]
@@ -96,7 +213,7 @@ def mean_psnr(upscaler: Upscaler, examples: Iterable[Example], *, protocol: Prot
     return sum(values) / len(values)
 
 
-def _estimate(upscaler: Upscaler, planes: Planes, protocol: Protocol) -> Float32[ndarray, "H W *c"]:
+def _estimate(upscaler: Estimator, planes: Planes, protocol: Protocol) -> Estimate:
     return upscaler.estimate(protocol.fed(planes, upscaler.takes))
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
-from srrepro.evaluation import weights
-from srrepro.evaluation.arrays import READERS
+from srrepro.evaluation import foreign, weights
+from srrepro.evaluation.arrays import READERS, STATE_DICTS
 from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware
 from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
@@ -28,6 +28,7 @@ from srrepro.pixels.resize import imresize
 from srrepro.progress import track
 from srrepro.protocols.protocol import LEVELS, quantise
 
+WEIGHT_FILES = " ".join(dict.fromkeys([".safetensors", *READERS, *STATE_DICTS]))
 PROBE = 64
 """Pixels of a side of the image that shapes are found out with."""
 
@@ -213,10 +214,11 @@ def load(
     recipe_or_path: str | Path,
     scale: int,
     *,
+    model: str | None = None,
     folder: DataFolder | None = None,
     hardware: Hardware | None = None,
 ) -> Upscaler:
-    """An upscaler from a recipe's shipped weights, a weight file of ours (.safetensors) or of authors.
+    """An upscaler from a recipe's shipped weights or a weight file: ours, authors', or of another program.
 
     Parameters
     ----------
@@ -224,6 +226,8 @@ def load(
         a recipe's name, the name of released weights (with `folder`, from which they are fetched), a file.
     scale
         2, 3 or 4.
+    model
+        whose network a weight file is for, by the name of a recipe; found out by the file itself if it is None.
     folder
         where released weights are looked for by name.
     hardware
@@ -231,29 +235,33 @@ def load(
 
     Raises
     ------
-    InputError : no such recipe or file, or no weights for this scale.
+    InputError : no such recipe or file, no weights for this scale, or weights that are not finite.
     """
-    subject, network = _subject_and_network(recipe_or_path, scale, folder)
+    subject, network = _subject_and_network(recipe_or_path, scale, model, folder)
+    broken = [name for name, values in network.state_dict().items() if not values.isfinite().all()]
+    if broken:
+        msg = f"The weights {recipe_or_path} were to be used, but {broken[0]} holds values that are not finite."
+        raise InputError(msg)
     return Upscaler(subject, network, scale, hardware or Hardware())
 
 
 def _subject_and_network(
-    recipe_or_path: str | Path, scale: int, folder: DataFolder | None
+    recipe_or_path: str | Path, scale: int, model: str | None, folder: DataFolder | None
 ) -> tuple[Subject, nn.Module]:
-    name = str(recipe_or_path)
+    name, path = str(recipe_or_path), Path(recipe_or_path).expanduser()
+    if path.suffix in {".safetensors", *READERS, *STATE_DICTS}:
+        return _from_file(path, scale, model)
+    if model is not None:
+        msg = f"{name} was to be read as weights of {model}, but this is no name of a weight file ({WEIGHT_FILES})."
+        raise InputError(msg)
     if name in models.authors():
         if folder is None:
             msg = f"{name} was asked for without a data folder to find it in. Give folder=DataFolder(...)."
             raise InputError(msg)
         return weights.fetch_authors(folder, models.authors()[name], scale)
-    path = Path(recipe_or_path)
-    if path.suffix in READERS:
-        return weights.read_authors(path, scale)
-    if path.suffix == ".safetensors":
-        return weights.read_ours(path, scale)
     if name not in models.recipes():
-        known, kinds = ", ".join([*models.recipes(), *models.authors()]), " ".join([".safetensors", *READERS])
-        msg = f"{name!r} is neither a weight file ({kinds}) nor one of: {known}."
+        known = ", ".join([*models.recipes(), *models.authors()])
+        msg = f"{name!r} is neither a weight file ({WEIGHT_FILES}) nor one of: {known}."
         raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:
@@ -267,3 +275,18 @@ def _subject_and_network(
         )
         raise InputError(msg)
     return weights.read_ours(file, scale)
+
+
+def _from_file(path: Path, scale: int, model: str | None) -> tuple[Subject, nn.Module]:
+    if model is not None:
+        return foreign.read_foreign(path, scale, model)
+    if path.suffix == ".safetensors":
+        return weights.read_ours(path, scale) if weights.is_ours(path) else foreign.read_foreign(path, scale)
+    if path.suffix not in READERS:
+        return foreign.read_foreign(path, scale)
+    try:
+        return weights.read_authors(path, scale)
+    except weights.FitsNone:
+        if path.suffix not in STATE_DICTS:
+            raise
+        return foreign.read_foreign(path, scale)

@@ -19,7 +19,8 @@ from srrepro.evaluation.arrays import read_arrays
 from srrepro.models.recipe import AuthorsWeights, Recipe
 
 _RUN = "srrepro_run"
-Origin = Literal["trained", "authors", "interpolation"]
+Origin = Literal["trained", "authors", "interpolation", "given"]
+"""`given`: of somebody else, by a training that is not known here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,19 @@ def of_run(recipe: Recipe, scale: int | None, seed: int, budget: float) -> Subje
     )
 
 
+def given(name: str, recipe: Recipe | None, scale: int) -> Subject:
+    """What somebody brings: it is held against what is published of a recipe's network, if one is named."""
+    training = recipe.training if recipe else None
+    return Subject(
+        name=name,
+        model=recipe.model if recipe else "",
+        origin="given",
+        training_set=training.set if training else "",
+        scale=scale,
+        setting=(recipe.setting if recipe else None) or "",
+    )
+
+
 PLACE = Path(str(files("srrepro"))) / "weights"
 
 
@@ -108,6 +122,19 @@ def save(network: nn.Module, path: Path, subject: Subject) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {"recipe": subject.name, "scale": subject.scale, "seed": subject.seed, "budget": subject.budget}
     save_file(tensors, path, metadata={_RUN: json.dumps(about)})  # one entry: of several, the order would be random
+
+
+class FitsNone(InputError):
+    """A weight file that fits no network in its authors' layout."""
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a .safetensors file names the run that it is of; False for a file that is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _RUN in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
@@ -154,7 +181,8 @@ def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:
 
     Raises
     ------
-    InputError : no such file, one that fits no network, or a known one of another scale.
+    InputError : no such file, or a known one of another scale.
+    FitsNone : it fits no network.
     """
     arrays = read_arrays(path)
     known = {file.sha256: (file.sets[0], file.name) for file in _released()}.get(sha256_of(path))
@@ -176,7 +204,7 @@ def read_authors(path: Path, scale: int) -> tuple[Subject, nn.Module]:
             raise InputError(msg)
         return of_authors(weights, scale), network
     msg = f"The weights {path} were to be read, but fit no network: {'; '.join(dict.fromkeys(problems))}."
-    raise InputError(msg)
+    raise FitsNone(msg)
 
 
 def fetch_authors(folder: DataFolder, weights: AuthorsWeights, scale: int) -> tuple[Subject, nn.Module]:

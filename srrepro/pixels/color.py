@@ -11,6 +11,8 @@ WEIGHTS = (65.481, 128.553, 24.966)
 """ITU-R BT.601 in studio range: 219 levels from black (16) to white (235)."""
 FULL_WEIGHTS = (0.299, 0.587, 0.114)
 """The same in full range, 0 to 255."""
+REC709_WEIGHTS = (0.2125, 0.7154, 0.0721)
+MISTYPED_WEIGHTS = (64.738 / 256, 129.057 / 256, 25.064 / 256)
 _TO_YCBCR = np.array([WEIGHTS, (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214)])
 _OFFSET = np.array([16.0, 128.0, 128.0])
 
@@ -41,20 +43,46 @@ def studio(image: Real[ndarray, "h w *c"]) -> Float64[ndarray, "h w"]:
 
 def full(image: Real[ndarray, "h w *c"]) -> Float64[ndarray, "h w"]:
     """Y of RGB levels (0 to 255) in full range, not rounded; one plane is used as it is."""
+    return _weighted(image, FULL_WEIGHTS, 0)
+
+
+def rec709(image: Real[ndarray, "h w *c"]) -> Float64[ndarray, "h w"]:
+    """Grey of RGB levels (0 to 255) as scikit-image's `rgb2gray` has it, not rounded; one plane is used as it is."""
+    return _weighted(image, REC709_WEIGHTS, 0)
+
+
+def mistyped(image: Real[ndarray, "h w *c"]) -> Float64[ndarray, "h w"]:
+    """Y with 64.738 / 256 where 65.738 / 256 is meant, as much public code has it; one plane is used as it is."""
+    return _weighted(image, MISTYPED_WEIGHTS, 16)
+
+
+def _weighted(
+    image: Real[ndarray, "h w *c"], weights: tuple[float, float, float], black: float
+) -> Float64[ndarray, "h w"]:
     if image.ndim == 2:
         return image.astype(np.float64)
-    y: Float64[ndarray, "h w"] = image.astype(np.float64) @ np.array(FULL_WEIGHTS)
+    y: Float64[ndarray, "h w"] = black + image.astype(np.float64) @ np.array(weights)
     return y
 
 
-Colour = Literal["studio-u8", "studio-float", "full-float", "rgb"]
+def _rounded(image: Real[ndarray, "h w *c"]) -> UInt8[ndarray, "h w"]:
+    y: UInt8[ndarray, "h w"] = (full(image) + 0.5).astype(np.uint8)
+    return y
+
+
+Colour = Literal["studio-u8", "studio-float", "full-u8", "full-float", "rec709-float", "64738-float", "rgb"]
 COLOURS: dict[Colour, Callable[[ndarray], ndarray]] = {
     "studio-u8": luminance,
     "studio-float": studio,
+    "full-u8": _rounded,
     "full-float": full,
+    "rec709-float": rec709,
+    "64738-float": mistyped,
     "rgb": lambda image: as_rgb(image),
 }
 """What is measured of an image: by name, from levels of 0 to 255 to levels of 0 to 255."""
+UNROUNDED = COLOURS | {"studio-u8": studio, "full-u8": full}
+"""The same before it is rounded."""
 
 
 def as_rgb(image: Real[ndarray, "h w *c"]) -> Real[ndarray, "h w 3"]:

@@ -51,7 +51,7 @@ def ssim(estimate: Real[ndarray, "h w *c"], reference: Real[ndarray, "h w *c"], 
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
-            channel_axis=2 if left.ndim == 3 else None,
+            channel_axis=_channels(left),
         )
     )
 
@@ -65,8 +65,40 @@ def ssim_toolbox(estimate: Real[ndarray, "h w"], reference: Real[ndarray, "h w"]
     return ssim(*planes, shave=0, peak=peak)
 
 
-METRICS: dict[str, Callable[..., float]] = {"psnr_db": psnr, "ssim": ssim, "ssim_toolbox": ssim_toolbox}
+def ssim_uniform(estimate: ndarray, reference: ndarray, *, shave: int, peak: float) -> float:
+    """What scikit-image computes unasked: a window of 7 × 7 in which every pixel counts alike. No paper has it."""
+    left, right = _for_windows(estimate, reference, shave)
+    return float(structural_similarity(left, right, data_range=peak, channel_axis=_channels(left)))  # type: ignore[no-untyped-call]
+
+
+def ssim_sample(estimate: ndarray, reference: ndarray, *, shave: int, peak: float) -> float:
+    """`ssim` with sample covariance, 121/120 times the population's: scikit-image's default beside Wang's window."""
+    left, right = _for_windows(estimate, reference, shave)
+    return float(
+        structural_similarity(  # type: ignore[no-untyped-call]
+            left, right, data_range=peak, gaussian_weights=True, sigma=1.5, channel_axis=_channels(left)
+        )
+    )
+
+
+def ssim_doubled_range(estimate: ndarray, reference: ndarray, *, shave: int, peak: float) -> float:
+    """`ssim` of images of 0 to 1 by a program that takes all floats for -1 to 1: its range is twice too wide."""
+    return ssim(estimate, reference, shave=shave, peak=2 * peak)
+
+
+METRICS: dict[str, Callable[..., float]] = {
+    "psnr_db": psnr,
+    "ssim": ssim,
+    "ssim_toolbox": ssim_toolbox,
+    "ssim_uniform": ssim_uniform,
+    "ssim_sample": ssim_sample,
+    "ssim_doubled_range": ssim_doubled_range,
+}
 """By the name that they have in `scores.csv`; called as `psnr` is."""
+
+
+def _channels(image: ndarray) -> int | None:
+    return 2 if image.ndim == 3 else None
 
 
 def _for_windows(estimate: ndarray, reference: ndarray, shave: int) -> tuple[ndarray, ndarray]:

@@ -8,9 +8,9 @@ from jaxtyping import Float32, Real, UInt8
 from numpy import ndarray
 
 from srrepro.pixels.color import COLOURS, Colour, as_rgb
-from srrepro.pixels.resize import Border, imresize
+from srrepro.pixels.resizers import RESIZERS, Resizer
 
-Low = Literal["float", "rgb-float", "rgb8"]
+Low = Literal["float", "y8-y8", "rgb-float", "rgb8", "rgb8-rgb8"]
 Grey = Literal["kept", "rounded", "rgb"]
 
 
@@ -40,11 +40,11 @@ class Degradation:
     ----------
     low
         `float`: the `colour` of the photograph, shrunk and enlarged in float. `rgb-float`: all three channels, in
-        float. `rgb8`: all three, the small image rounded to uint8.
+        float. `rgb8`: all three, the small image rounded to uint8. `y8-y8`, `rgb8-rgb8`: the enlarged one, too.
     colour
-        what is taken of the photograph first, where `low` is `float`; no matter otherwise.
-    border
-        of `imresize`.
+        what is taken of the photograph first, where `low` is no RGB; no matter otherwise.
+    resizer
+        which of `srrepro.pixels.resizers.RESIZERS` shrinks and enlarges.
     grey
         where `low` is RGB, what becomes of a grey photograph: it is `kept` as one plane, `rounded` to uint8 after
         enlarging, too, or made `rgb`.
@@ -52,51 +52,59 @@ class Degradation:
 
     low: Low = "float"
     colour: Colour = "studio-u8"
-    border: Border = "mirror"
+    resizer: Resizer = "matlab-mirror"
     grey: Grey = "kept"
 
     def __call__(self, image: UInt8[ndarray, "h w *c"], scale: int) -> Planes:
-        """Crop to a multiple of the scale, take the colour, shrink and enlarge as MATLAB does."""
+        """Crop to a multiple of the scale, take the colour, shrink and enlarge."""
         cropped = modcrop(image, scale)
-        if self.low == "float":
+        if not self.in_rgb:
             reference = COLOURS[self.colour](cropped)
         else:
             reference = as_rgb(cropped) if self.grey == "rgb" else cropped
         reference = np.ascontiguousarray(reference)
-        border = self.border
-        rounded = imresize(reference, 1 / scale, border=border) if self.low == "rgb8" else None
-        low = imresize(reference / 255.0, 1 / scale, border=border) if rounded is None else rounded / 255.0
-        if rounded is not None and rounded.ndim == 2 and self.grey == "rounded":
-            interpolated = imresize(rounded, scale, border=border) / 255.0
+        resize = RESIZERS[self.resizer]
+        if self.low in {"float", "rgb-float"}:
+            low = resize(reference / 255.0, 1 / scale)
+            interpolated = resize(low, scale)
         else:
-            interpolated = imresize(low, scale, border=border)
+            rounded = resize(reference.astype(np.uint8), 1 / scale)
+            low = rounded / 255.0
+            as_it_is = self.low == "rgb8" and not (rounded.ndim == 2 and self.grey == "rounded")
+            interpolated = resize(low, scale) if as_it_is else resize(rounded, scale) / 255.0
         return Planes(reference, low.astype(np.float32), interpolated.astype(np.float32))
+
+    @property
+    def in_rgb(self) -> bool:
+        """Whether the small image is RGB."""
+        return self.low.startswith("rgb")
 
     @property
     def signature(self) -> str:
         """What a store says of how it was made."""
         if self == MATLAB:  # as it was put before there were others
             return "matlab bicubic, antialiased, mirrored border, float64 of Y/255, stored as float32"
-        colour = self.colour if self.low == "float" else "rgb"
-        return f"y:{colour}|low:{self.low}|resize:matlab-{self.border}|grey:{self.grey}"
+        colour = "rgb" if self.in_rgb else self.colour
+        return f"y:{colour}|low:{self.low}|resize:{self.resizer}|grey:{self.grey}"
 
     @property
     def channels(self) -> int:
         """Of all planes; a grey photograph that is kept has one in any case."""
-        return 3 if self.low != "float" or self.colour == "rgb" else 1
+        return 3 if self.in_rgb or self.colour == "rgb" else 1
 
     @property
     def has_levels(self) -> bool:
         """Whether references are whole levels, uint8."""
-        return self.low != "float" or self.colour in {"studio-u8", "rgb"}
+        return self.in_rgb or self.colour.endswith("-u8") or self.colour == "rgb"
 
     @property
     def suffix(self) -> str:
         """What is added to the name of a store; nothing for the first one."""
         if self == MATLAB:
             return ""
-        colour = [self.colour] if self.low == "float" else []
-        return "_" + "-".join([*colour, self.low, self.border, *([] if self.grey == "kept" else [f"grey-{self.grey}"])])
+        colour = [] if self.in_rgb else [self.colour]
+        resizer = self.resizer.removeprefix("matlab-")
+        return "_" + "-".join([*colour, self.low, resizer, *([] if self.grey == "kept" else [f"grey-{self.grey}"])])
 
 
 MATLAB = Degradation()

@@ -18,7 +18,7 @@ RGB8_Y = Protocol(name="rgb8-y-v1", colour="studio-float", low="rgb8", grey="rgb
 
 Grey images become RGB first. IMDN's README has these numbers."""
 
-CARN_Y = Protocol(name="carn-y-v1", low="rgb8", border="clamp", grey="rgb", rounding="rgb8-floor")
+CARN_Y = Protocol(name="carn-y-v1", low="rgb8", resizer="matlab-clamp", grey="rgb", rounding="rgb8-floor")
 """CARN's README: an older MATLAB's small image of 8 bits, the result cut to 8 bits, not rounded, Y of both rounded."""
 
 LAPSRN = Protocol(
@@ -31,7 +31,7 @@ LAPSRN = Protocol(
 )
 """LapSRN's README: the small image in float, the result rounded in RGB, Y of both not rounded, MATLAB's own `ssim`."""
 
-MATLAB_CLAMP_Y = Protocol(name="matlab-clamp-y-v1", border="clamp")
+MATLAB_CLAMP_Y = Protocol(name="matlab-clamp-y-v1", resizer="matlab-clamp")
 """FSRCNN's and IDN's tables: `matlab-y-v1` by an older MATLAB, which repeats the edge of an image, not mirrors it."""
 
 DNCNN_Y = Protocol(name="dncnn-y-v1", colour="studio-float", low="rgb8", grey="rounded", rounding="none")

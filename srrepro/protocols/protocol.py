@@ -14,13 +14,13 @@ from numpy import ndarray
 
 from srrepro.errors import InputError
 from srrepro.models.recipe import Input
-from srrepro.pixels.color import COLOURS, Colour, as_rgb, full, rgb_of, studio, to_ycbcr
+from srrepro.pixels.color import COLOURS, UNROUNDED, Colour, as_rgb, rgb_of, to_ycbcr
 from srrepro.pixels.metrics import METRICS, WINDOW
-from srrepro.pixels.resize import Border
+from srrepro.pixels.resizers import Resizer
 from srrepro.protocols.degradation import Degradation, Grey, Low, Planes
 
 LEVELS = 255.0
-Rounding = Literal["u8", "none", "rgb8", "rgb8-floor"]
+Rounding = Literal["u8", "u8-floor", "none", "rgb8", "rgb8-floor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +31,14 @@ class Protocol:
     ----------
     colour
         what estimate and reference are compared in, see `srrepro.pixels.color.COLOURS`.
-    low, border, grey
+    low, resizer, grey
         how the small image is made, see `Degradation`.
     clamp
         levels of 255 that the interpolated image is held between before anything uses it, bicubic's own row included.
     rounding
-        of the estimate. `u8`: its colour is clipped and rounded, as MATLAB's uint8 does; `none`: it is left as it is;
-        `rgb8`: made RGB, if it is luminance with the interpolated chroma, clipped and rounded, and then its colour is
-        taken; `rgb8-floor`: the same, but truncated.
+        of the estimate. `u8`: its colour is clipped and rounded, as MATLAB's uint8 does; `u8-floor`: truncated instead;
+        `none`: it is left as it is; `rgb8`: made RGB, if it is luminance with the interpolated chroma, clipped and
+        rounded, and then its colour is taken; `rgb8-floor`: the same, but truncated.
     shave
         pixels dropped from every edge; None is as many as the scale.
     peak
@@ -56,7 +56,7 @@ class Protocol:
     name: str
     colour: Colour = "studio-u8"
     low: Low = "float"
-    border: Border = "mirror"
+    resizer: Resizer = "matlab-mirror"
     grey: Grey = "kept"
     clamp: tuple[int, int] | None = None
     rounding: Rounding = "u8"
@@ -66,7 +66,7 @@ class Protocol:
     version: int = 1
 
     def __post_init__(self) -> None:
-        if self.rounding.startswith("rgb8") and self.low == "float":
+        if self.rounding.startswith("rgb8") and not self.low.startswith("rgb"):
             msg = f"{self.name} rounds in RGB, so its small image must be RGB"
             raise ValueError(msg)
         if self.metrics[:1] != ("psnr_db",) or not set(self.metrics) <= METRICS.keys():
@@ -75,9 +75,9 @@ class Protocol:
 
     @cached_property
     def degradation(self) -> Degradation:
-        if self.low == "float":
-            return Degradation(low=self.low, colour=self.colour, border=self.border)
-        return Degradation(low=self.low, border=self.border, grey=self.grey)
+        if not self.low.startswith("rgb"):
+            return Degradation(low=self.low, colour=self.colour, resizer=self.resizer)
+        return Degradation(low=self.low, resizer=self.resizer, grey=self.grey)
 
     @property
     def signature(self) -> str:
@@ -88,7 +88,7 @@ class Protocol:
         """
         clamp = "none" if self.clamp is None else "-".join(map(str, self.clamp))
         shave = "s" if self.shave is None else str(self.shave)
-        parts = [f"y:{self.colour}", f"low:{self.low}", f"resize:matlab-{self.border}", f"clamp:{clamp}"]
+        parts = [f"y:{self.colour}", f"low:{self.low}", f"resize:{self.resizer}", f"clamp:{clamp}"]
         parts += [f"round:{self.rounding}", f"shave:{shave}"]
         parts += [] if self.grey == "kept" else [f"grey:{self.grey}"]
         parts += [] if self.peak == LEVELS else [f"peak:{self.peak:g}"]
@@ -131,7 +131,10 @@ class Protocol:
             )
             raise InputError(msg)
         if takes.channels == 1 and image.ndim == 3:
-            return (self._in_colour(image * LEVELS) / LEVELS).astype(np.float32)
+            # What becomes RGB again is luminance of studio range, whatever it is compared in.
+            colour = "studio-float" if self.rounding.startswith("rgb8") or self.colour == "rgb" else self.colour
+            luminance: Float32[ndarray, "h w"] = (UNROUNDED[colour](image * LEVELS) / LEVELS).astype(np.float32)
+            return luminance
         return image
 
     def judged(self, estimate: Float[ndarray, "h w *c"], planes: Planes) -> Real[ndarray, "h w *d"]:
@@ -139,23 +142,18 @@ class Protocol:
         if self.rounding.startswith("rgb8"):
             rgb = with_chroma(estimate, planes.interpolated)
             return COLOURS[self.colour](quantise(rgb, floor=self.rounding == "rgb8-floor"))
-        levels = self._in_colour(estimate * LEVELS) if estimate.ndim == 3 else estimate.astype(np.float64) * LEVELS
-        return quantise(levels / LEVELS) if self.rounding == "u8" else levels
+        levels = estimate.astype(np.float64) * LEVELS
+        levels = UNROUNDED[self.colour](levels) if levels.ndim == 3 else levels
+        return levels if self.rounding == "none" else quantise(levels / LEVELS, floor=self.rounding == "u8-floor")
 
     def scores(
         self, estimate: Float[ndarray, "h w *c"], planes: Planes, scale: int, *, metrics: Sequence[str] | None = None
     ) -> dict[str, float]:
         """Every metric of a network's output (about 0 to 1) against the reference, or those that are named."""
         ours = self.judged(estimate, planes)
-        reference = planes.reference if self.low == "float" else COLOURS[self.colour](planes.reference)
+        reference = COLOURS[self.colour](planes.reference) if self.degradation.in_rgb else planes.reference
         shave = self.shaved(scale)
         return {name: METRICS[name](ours, reference, shave=shave, peak=self.peak) for name in metrics or self.metrics}
-
-    def _in_colour(self, levels: Real[ndarray, "h w 3"]) -> Real[ndarray, "h w *d"]:
-        """Of RGB that is not rounded."""
-        if self.colour == "rgb":
-            return levels
-        return full(levels) if self.colour == "full-float" else studio(levels)
 
 
 def quantise(estimate: Float[ndarray, "h w *c"], *, floor: bool = False) -> UInt8[ndarray, "h w *c"]:

@@ -36,7 +36,7 @@ SECONDS_NOTE = (
     "published, s: an image of Set5 (0.11 megapixels in the mean) at x3, as the VDSR paper prints it, SRCNN on a CPU "
     "and VDSR on a GPU of 2015; recalled, not confirmed."
 )
-ORIGINS = ("interpolation", "authors", "trained")
+ORIGINS = ("interpolation", "authors", "trained", "given")
 NETWORKS_NOTE = (
     "Multiply-adds are those of the convolutions for an image of 1280×720 that comes out. Some papers count transposed "
     "convolutions once per pixel that comes out, not once per pixel that goes in; the second number is by their way."
@@ -210,9 +210,48 @@ def differing(results: Path, readme: Path | None) -> list[Path]:
     return [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 
-def terminal_table(rows: pd.DataFrame) -> str:
-    """For the end of a command."""
-    return str(tabulate(_readable(rows), headers="keys", tablefmt="simple", disable_numparse=True))
+def terminal_table(rows: pd.DataFrame, *, wide: bool = False) -> str:
+    """For the end of a command: in 80 columns, what all rows share above it and notes below; or all columns."""
+    if wide or rows.empty:
+        return str(tabulate(_readable(rows), headers="keys", tablefmt="simple", disable_numparse=True))
+    shared, narrow = [], []
+    alone = rows["model"].nunique() == 1
+    if alone:
+        shared.append(str(rows["model"].iloc[0]))
+    if rows["protocol"].nunique() == 1:
+        shared.append(str(rows["protocol"].iloc[0]))
+    for row in rows.to_dict("records"):
+        cells = {"model": "" if alone else row["model"], "set": row["dataset"], "scale": f"×{row['scale']}"}
+        cells["protocol"] = "" if len(shared) == 1 + alone else row["protocol"]
+        cells["PSNR, dB"] = _text(row["psnr_db"], ".3f" if alone else ".2f")
+        if alone:
+            cells |= {"SSIM": _text(row["ssim"], ".4f"), "bicubic": _text(row["bicubic_psnr_db"], ".3f")}
+        cells |= {"paper": _text(row["published_psnr_db"], ".2f"), "gap": _text(row["gap_db"], "+.2f")}
+        narrow.append(cells | {"verdict": _text(row["verdict"], "")})
+    used = [column for column in narrow[0] if any(row[column] for row in narrow)]
+    table = tabulate([{key: row[key] for key in used} for row in narrow], headers="keys", disable_numparse=True)
+    notes = dict.fromkeys(note for note in map(str, rows["note"]) if note)
+    return "\n".join([*([", ".join(shared), ""] if shared else []), str(table), *(f"note: {note}" for note in notes)])
+
+
+def image_table(scores: Sequence[Score]) -> str:
+    """One row an image, and their mean."""
+    by = PROTOCOLS[scores[0].protocol]
+    names = ("psnr_db", by.similarity, "bicubic_psnr_db")
+    rows = [(score.image, *(score.values[name] for name in names)) for score in scores]
+    rows.append(("mean", *(mean(score.values[name] for score in scores) for name in names)))
+    heads = ("image", "PSNR, dB", "SSIM", "bicubic")
+    return str(tabulate(rows, headers=heads, floatfmt=("", ".3f", ".4f", ".3f"), disable_numparse=False))
+
+
+def image_rows(subject: Subject, scores: Sequence[Score]) -> pd.DataFrame:
+    """One row an image, all digits: for `--csv`."""
+    return pd.DataFrame(
+        {"model": subject.name, "dataset": score.dataset, "scale": score.scale, "image": score.image}
+        | {"protocol": score.protocol}
+        | score.values
+        for score in scores
+    )
 
 
 def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:

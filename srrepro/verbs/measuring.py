@@ -1,19 +1,229 @@
-"""The verb that measures: `evaluate`."""
+"""The verbs that measure: `evaluate` networks, `score` pictures, `explain` numbers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import pandas as pd
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
-from srrepro.evaluation.measure import TestSet
-from srrepro.evaluation.measure import evaluate as score
+from srrepro.errors import InputError
+from srrepro.evaluation import score as given_pictures
+from srrepro.evaluation.explain import findings
+from srrepro.evaluation.explain_pictures import examine
+from srrepro.evaluation.lows import with_lows
+from srrepro.evaluation.measure import Score, TestSet
+from srrepro.evaluation.measure import evaluate as scores_of
+from srrepro.evaluation.saving import Pictures as Saved
+from srrepro.evaluation.score import Pictures
 from srrepro.evaluation.upscaler import load
-from srrepro.evaluation.weights import Subject
+from srrepro.evaluation.weights import Subject, given
 from srrepro.hardware import Hardware
 from srrepro.options import places, runs_on, scale_option, verb
 from srrepro.progress import say
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
-from srrepro.reporting import tables
+from srrepro.reporting import explaining, tables
+from srrepro.whole import written_whole
+
+F = TypeVar("F", bound=Callable[..., Any])
+Measured = tuple[Subject, list[Score]]
+
+
+def shows(function: F) -> F:
+    """What `evaluate` and `score` show and leave."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array."),
+        click.option("--wide", is_flag=True, help="All columns; otherwise the table fits 80."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only."),
+        click.option(
+            "--save",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Write pictures in colour and maps of their errors: white is right, red too bright, blue too dark.",
+        ),
+        click.option(
+            "--csv",
+            "csv_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Write the scores of every image, with all digits.",
+        ),
+        click.option("--per-image", is_flag=True, help="Show every image's scores."),
+    ):
+        function = option(function)
+    return function
+
+
+protocol_option = click.option(
+    "--protocol",
+    "protocol_name",
+    type=click.Choice(list(PROTOCOLS)),
+    default=MATLAB_Y.name,
+    show_default=True,
+    help="The measurement. vdsr-y-v1 is that of the VDSR paper's tables: the interpolated luminance is clamped.",
+)
+
+
+@verb(epilog="Example: srrepro evaluate srcnn-915-quick --scale 3 --set Set5 --set mine=~/photos")
+@click.argument("subject", metavar="RECIPE|WEIGHTS")
+@scale_option
+@click.option("--set", "names", multiple=True, required=True, metavar="SET|NAME=DIR", help="May be repeated.")
+@protocol_option
+@click.option("--model", metavar="RECIPE", help="Whose network WEIGHTS of another program are for, if in doubt.")
+@click.option(
+    "--low",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Feed the small images of this folder instead of ours, and say how far they are from ours.",
+)
+@shows
+@runs_on
+@places
+def evaluate(
+    subject: str,
+    scale: int,
+    names: tuple[str, ...],
+    protocol_name: str,
+    model: str | None,
+    low: Path | None,
+    per_image: bool,
+    csv_file: Path | None,
+    save: Path | None,
+    limit: int | None,
+    wide: bool,
+    as_json: bool,
+    hardware: Hardware,
+    folder: DataFolder,
+) -> None:
+    """Measure a recipe's weights, a weight file or released weights on test sets.
+
+    A weight file is .safetensors, a state dict of PyTorch (.pth, .pt) with any names, or the authors' own. Of folders
+    of your own all images are taken.
+    """
+    protocol = PROTOCOLS[protocol_name]
+    upscaler = load(subject, scale, model=model, folder=folder, hardware=hardware)
+    made_for = _protocol_of(upscaler.subject)
+    if made_for not in {None, protocol_name}:
+        say(f"the numbers of {upscaler.subject.name} are those of another protocol: --protocol {made_for}")
+    measured: list[Measured] = []
+    for test_set in [TestSet.parse(name) for name in names]:
+        examples = test_set.examples(folder, scale, protocol.degradation, limit=limit)
+        who = upscaler.subject
+        if low is not None:
+            references = [name for name, _ in test_set.photographs(folder, limit=limit)]
+            examples = with_lows(examples, Pictures(low), references, scale, protocol.degradation)
+            who = replace(who, model="", note=f"small images of {low}")
+        keep = _saved(save, test_set, folder, scale, several=len(names) > 1)
+        scores = scores_of(upscaler, test_set.name, examples, protocol=protocol, keep=keep)
+        measured.append((who if len(scores) != limit else _of_a_part(who), scores))
+    _show(measured, per_image, csv_file, wide, as_json)
+
+
+@verb(epilog="Example: srrepro score my-results --set Set5 --scale 3 --per-image")
+@click.argument("pictures", metavar="DIR", type=click.Path(path_type=Path))
+@scale_option
+@click.option("--set", "name", required=True, metavar="SET|NAME=DIR", help="What the pictures are estimates of.")
+@protocol_option
+@click.option("--model", metavar="RECIPE", help="Compare with what is published of this recipe's network.")
+@click.option("--only", default="*", metavar="PATTERN", help="Take only files like this, as '*_SR.png'.")
+@shows
+@places
+def score(
+    pictures: Path,
+    scale: int,
+    name: str,
+    protocol_name: str,
+    model: str | None,
+    only: str,
+    per_image: bool,
+    csv_file: Path | None,
+    save: Path | None,
+    limit: int | None,
+    wide: bool,
+    as_json: bool,
+    folder: DataFolder,
+) -> None:
+    """Measure pictures that another program produced: PNG and other images, or arrays (.npy), grey or RGB.
+
+    They are found by the names of the references, whatever stands behind: baby.png, baby_x3.png, baby_SR.npy for
+    baby_GT.bmp. Grey ones of colour photographs are luminance in studio range, 16 to 235. Pictures may be smaller by
+    the same border on all sides.
+    """
+    recipe = models.recipe(model) if model else None
+    test_set, protocol = TestSet.parse(name), PROTOCOLS[protocol_name]
+    keep = _saved(save, test_set, folder, scale, several=False)
+    scores = given_pictures.score(
+        Pictures(pictures.expanduser(), only), test_set, scale, protocol=protocol, data=folder, limit=limit, keep=keep
+    )
+    subject = given(pictures.resolve().name, recipe, scale)
+    if len(scores) < sum(1 for _ in test_set.photographs(folder)):
+        subject = _of_a_part(subject)
+    _show([(subject, scores)], per_image, csv_file, wide, as_json)
+
+
+@verb(epilog="Example: srrepro explain srcnn-915-quick --set Set5 --scale 3 --reported 26.2")
+@click.argument("subject", metavar="[RECIPE|WEIGHTS|DIR]", required=False)
+@click.option("--set", "name", default="Set5", show_default=True, metavar="SET|NAME=DIR", help="What was measured on.")
+@click.option("--scale", type=click.IntRange(2, 4), default=3, show_default=True, help="2, 3 or 4.")
+@click.option("--reported", type=float, metavar="DB", help="The PSNR in dB that is to be explained.")
+@click.option("--reported-ssim", type=click.FloatRange(0, 1), metavar="SSIM", help="The SSIM that is to be explained.")
+@click.option(
+    "--model",
+    metavar="RECIPE|WEIGHTS",
+    help="For WEIGHTS: the recipe whose network they are for. For DIR: the network that made the pictures.",
+)
+@protocol_option
+@click.option("--only", default="*", metavar="PATTERN", help="Of DIR take only files like this, as '*_SR.png'.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only.")
+@click.option(
+    "--published",
+    nargs=3,
+    metavar="MODEL SET SCALE",
+    help="Find the protocol that gives a paper's digits with its authors' weights, as FSRCNN Set14 3.",
+)
+@runs_on
+@places
+def explain(
+    subject: str | None,
+    name: str,
+    scale: int,
+    reported: float | None,
+    reported_ssim: float | None,
+    model: str | None,
+    protocol_name: str,
+    only: str,
+    limit: int | None,
+    published: tuple[str, str, str] | None,
+    hardware: Hardware,
+    folder: DataFolder,
+) -> None:
+    """Why is a number off? Measures under every usual practice: full-range Y, RGB, zero padding, other resizers ...
+
+    A folder of pictures is searched for faults of its own, too: shifted, mirrored, exchanged channels, spoilt borders.
+    """
+    if published is not None:
+        if subject is not None:
+            msg = f"--published explains a paper's number, and {subject!r} has no place beside it. Leave one out."
+            raise InputError(msg)
+        click.echo(explaining.published(*published, folder=folder, hardware=hardware))
+        return
+    if subject is None:
+        msg = "Something was to be explained, but nothing is named. Name a recipe, weights or a folder of pictures."
+        raise InputError(msg)
+    test_set, protocol = TestSet.parse(name), PROTOCOLS[protocol_name]
+    if Path(subject).expanduser().is_dir():
+        maker = load(model, scale, folder=folder, hardware=hardware) if model else None
+        pictures = Pictures(Path(subject).expanduser(), only)
+        examined = examine(pictures, test_set, scale, protocol=protocol, data=folder, limit=limit, network=maker)
+        click.echo(explaining.of_pictures(examined, reported, reported_ssim, model))
+        return
+    network = load(subject, scale, model=model, folder=folder, hardware=hardware)
+    photographs = list(test_set.photographs(folder, limit=limit))
+    found = findings(network, photographs, protocol, count=len(photographs))
+    click.echo(explaining.of_network(found, reported, reported_ssim))
 
 
 def _protocol_of(subject: Subject) -> str | None:
@@ -25,41 +235,27 @@ def _protocol_of(subject: Subject) -> str | None:
     return recipe.training.protocol if recipe and recipe.training else None
 
 
-@verb(epilog="Example: srrepro evaluate srcnn-915-quick --scale 3 --set Set5 --set mine=~/photos")
-@click.argument("subject", metavar="RECIPE|WEIGHTS")
-@scale_option
-@click.option("--set", "names", multiple=True, required=True, metavar="SET|NAME=DIR", help="May be repeated.")
-@click.option(
-    "--protocol",
-    "protocol_name",
-    type=click.Choice(list(PROTOCOLS)),
-    default=MATLAB_Y.name,
-    show_default=True,
-    help="The measurement. vdsr-y-v1 is that of the VDSR paper's tables: the interpolated luminance is clamped.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
-@runs_on
-@places
-def evaluate(
-    subject: str,
-    scale: int,
-    names: tuple[str, ...],
-    protocol_name: str,
-    as_json: bool,
-    hardware: Hardware,
-    folder: DataFolder,
-) -> None:
-    """Measure shipped weights, a weight file (.safetensors, or the authors') or released weights on test sets."""
-    upscaler = load(subject, scale, folder=folder, hardware=hardware)
-    made_for = _protocol_of(upscaler.subject)
-    if made_for not in {None, protocol_name}:
-        say(f"the numbers of {upscaler.subject.name} are those of another protocol: --protocol {made_for}")
-    rows, protocol = [], PROTOCOLS[protocol_name]
-    for test_set in [TestSet.parse(name) for name in names]:
-        examples = test_set.examples(folder, scale, protocol.degradation)
-        scores = score(upscaler, test_set.name, examples, protocol=protocol)
-        rows.append(tables.quality_row(upscaler.subject, scores))
+def _of_a_part(subject: Subject) -> Subject:
+    """Without a published number beside it: those are of whole sets."""
+    return replace(subject, model="", note="; ".join(filter(None, [subject.note, "a part of the set only"])))
+
+
+def _saved(save: Path | None, test_set: TestSet, folder: DataFolder, scale: int, *, several: bool) -> Saved | None:
+    if save is None:
+        return None
+    place = save.expanduser()
+    return Saved(place / test_set.name if several else place, scale, test_set.photographs(folder))
+
+
+def _show(measured: Sequence[Measured], per_image: bool, csv_file: Path | None, wide: bool, as_json: bool) -> None:
+    rows = pd.DataFrame([tables.quality_row(subject, scores) for subject, scores in measured])
+    if csv_file is not None:
+        every = pd.concat([tables.image_rows(subject, scores) for subject, scores in measured])
+        written_whole(csv_file.expanduser(), every.to_csv(index=False, lineterminator="\n"))
     if as_json:
-        click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))
-    else:
-        click.echo(tables.terminal_table(pd.DataFrame(rows)))
+        click.echo(rows.to_json(orient="records", indent=2, double_precision=15))
+        return
+    if per_image:
+        for _, scores in measured:
+            click.echo(f"{scores[0].dataset}\n{tables.image_table(scores)}\n")
+    click.echo(tables.terminal_table(rows, wide=wide))

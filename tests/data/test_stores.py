@@ -512,7 +512,7 @@ def test_patches_of_rgb_lie_over_their_high_patches(folder):
 
 
 def test_stores_of_other_degradations_stand_beside_each_other(folder):
-    shapes = [EvaluationShape("photographs", 2, how) for how in (MATLAB, RGB, Degradation(border="clamp"))]
+    shapes = [EvaluationShape("photographs", 2, how) for how in (MATLAB, RGB, Degradation(resizer="matlab-clamp"))]
     for shape in shapes:
         assert prepare_evaluation(folder, shape)
     assert len({digest_of(folder, shape) for shape in shapes}) == 3

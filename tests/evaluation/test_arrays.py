@@ -29,7 +29,7 @@ def test_a_state_dict_is_read_wherever_it_was_saved(tmp_path: Path) -> None:
 def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "made"
     torch.save({"layer.weight": Harmful(target)}, tmp_path / "a.pth")
-    with pytest.raises(InputError, match=r"a\.pth were to be read, but are no \.pth file"):
+    with pytest.raises(InputError, match=r"a\.pth were to be read, but could not be"):
         read_arrays(tmp_path / "a.pth")
     assert not target.exists()
 
@@ -39,13 +39,13 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_weight_file_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=f"were to be read, but are no {suffix} file"):
+    with pytest.raises(InputError, match="were to be read, but could not be"):
         read_arrays(path)
 
 
 def test_what_holds_other_things_is_refused(tmp_path: Path) -> None:
     torch.save([torch.ones(1)], tmp_path / "a.pth")
-    with pytest.raises(InputError, match="no tensors by name"):
+    with pytest.raises(InputError, match="tensors by name were expected, once; there are none"):
         read_arrays(tmp_path / "a.pth")
     with pytest.raises(InputError, match=r"'\.txt' is none of \.mat \.pth \.caffemodel"):
         read_arrays(tmp_path / "a.txt")

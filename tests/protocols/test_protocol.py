@@ -34,7 +34,7 @@ def test_a_name_keeps_its_meaning() -> None:
 
 def test_every_part_shows_in_the_signature() -> None:
     others = [
-        Protocol(name="p", colour="rgb"), Protocol(name="p", low="rgb8"), Protocol(name="p", border="clamp"),
+        Protocol(name="p", colour="rgb"), Protocol(name="p", low="rgb8"), Protocol(name="p", resizer="matlab-clamp"),
         Protocol(name="p", grey="rgb"), Protocol(name="p", clamp=(16, 235)), Protocol(name="p", rounding="none"),
         Protocol(name="p", shave=4), Protocol(name="p", peak=1.0), Protocol(name="p", version=2),
         Protocol(name="p", metrics=("psnr_db", "ssim_toolbox")),
@@ -52,7 +52,7 @@ def test_parts_that_do_not_fit_are_refused() -> None:
 
 def test_what_is_clamped_shares_its_store() -> None:
     assert VDSR_Y.degradation == MATLAB_Y.degradation == Degradation()
-    suffixes = {p.degradation.suffix for p in (MATLAB_Y, RGB, PICTURE, Protocol(name="p", border="clamp"))}
+    suffixes = {p.degradation.suffix for p in (MATLAB_Y, RGB, PICTURE, Protocol(name="p", resizer="matlab-clamp"))}
     assert len(suffixes) == 4
 
 
