@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from srrepro.data.registry import DataFolder
+from srrepro.errors import InputError
 from srrepro.hardware import MEMORY, Hardware, Mode, Precision
 from srrepro.training.deadline import NEVER, Deadline, seconds_of
 
@@ -15,17 +16,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Verb(click.Command):
-    """Turns `--device`, `--precision`, `--mode`, `--memory` into `hardware`, and `--data`, `--mirror` into `folder`."""
+    """Turns `--device`, `--precision`, `--mode`, `--memory` into `hardware`, and `--data`, `--mirror` into `folder`.
+
+    And `--results`, `--record` into `results`.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
         for name, options, value in (
             ("hardware", ("device", "precision", "mode", "memory"), Hardware.here),
             ("folder", ("data", "mirror"), _folder),
+            ("results", ("results", "record"), _results),
         ):
-            if found := {option: ctx.params.pop(option) for option in options if option in ctx.params}:
+            if options[0] in ctx.params:
+                found = {option: ctx.params.pop(option) for option in options if option in ctx.params}
                 ctx.params[name] = value(**found)
         return rest
+
+
+OWN, RECORDED = Path("my-results"), Path("results")
+
+
+def _results(results: Path | None, record: bool = False) -> Path:
+    if results is not None and record:
+        msg = f"Evidence was to go to {results} and, by --record, to {RECORDED}. Give one of them."
+        raise InputError(msg)
+    return results or (RECORDED if record else OWN)
 
 
 verb = partial(click.command, cls=Verb)
@@ -61,9 +77,28 @@ def places(function: F) -> F:
 results_option = click.option(
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
+    default=RECORDED,
     show_default=True,
     help="Where evidence lives.",
+)
+
+
+def leaves_evidence(function: F) -> F:
+    """`results`: a folder of the user's own; the evidence that ships is written to only where that is asked for."""
+    for option in (
+        record_option,
+        click.option(
+            "--results",
+            type=click.Path(path_type=Path, file_okay=False),
+            help=f"Where evidence goes. Default: ./{OWN}, which is yours; git ignores it.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+record_option = click.option(
+    "--record", is_flag=True, help=f"Write to ./{RECORDED}, where a clone has the evidence that is committed."
 )
 
 

@@ -1,6 +1,6 @@
 """One job: what is measured or trained, and where the work is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srrepro import models
@@ -59,6 +59,23 @@ class Measure:
         """The name of its evidence; the first protocol is not named in it, nor are the usual sets."""
         sets = "" if self.test_sets in {TEST_SETS, DEMO_TEST_SETS} else "_" + "-".join(self.test_sets)
         return f"{self.name}_x{self.scale}{sets}" + ("" if self.protocol == MATLAB_Y else f"_{self.protocol.name}")
+
+
+def recorded(job: Measure) -> Measure:
+    """The job whose folder holds these rows: sets that are measured together share one, whichever of them is asked for.
+
+    Raises
+    ------
+    InputError : it is of a weight file or of a user's own folder, which nobody else could measure again.
+    """
+    own = [name for name in job.test_sets if name not in {*TEST_SETS, LARGE}]
+    known = job.name in models.authors() or job.name in models.recipes()
+    if own or not known:
+        what = f"the set {own[0]}" if own else job.name
+        msg = f"Evidence of {what} was to be recorded, but nobody else could measure that again. Leave out --record."
+        raise InputError(msg)
+    large, usual = (LARGE,), TEST_SETS
+    return replace(job, test_sets=large if job.test_sets == large else usual)
 
 
 @dataclass(frozen=True, kw_only=True)

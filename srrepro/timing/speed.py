@@ -7,15 +7,17 @@ operations, measures peaks, memory and time, for training and for inference.
 
 import ctypes
 import gc
+import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,6 +45,8 @@ SCALE = 3
 SIZES = ((256, 256), (720, 1280), (1080, 1920))
 ROUNDS = 5
 SECONDS_A_TURN = 1.0
+IDLE = 0.3
+"""Load of the minute before, above which somebody else is at work."""
 KEY = ["machine", "model", "task", "device", "precision", "layout", "mode", "batch", "height", "width"]
 
 
@@ -162,9 +166,26 @@ def peak_gflops(device: str, precision: str) -> float:
     return 2 * side**3 / min(times) / 1e9
 
 
-def record(rows: list[Speed], path: Path) -> pd.DataFrame:
-    """Put rows into `speed.csv` in place of those of the same machine, model, task, mode and size; the whole table."""
-    new = pd.DataFrame([asdict(row) for row in rows])
+def conditions(made_with: dict[str, Any]) -> dict[str, Any]:
+    """What rows that are timed now must say besides, from where and with what this runs; says if the machine is busy."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if load is not None and load > IDLE:
+        say(f"this machine is busy (load {load:.1f}): ratios hold roughly, absolute times do not")
+    return {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": made_with["commit"],
+        "torch": made_with["versions"]["torch"],
+        "threads": made_with["threads"],
+        "load": load,
+    }
+
+
+def record(rows: list[Speed], path: Path, under: dict[str, Any]) -> pd.DataFrame:
+    """Put rows into `speed.csv` in place of those of the same machine, model, task, mode and size; the whole table.
+
+    `under` are the `conditions` that they were timed under.
+    """
+    new = pd.DataFrame([asdict(row) | under for row in rows])
     table = new
     if path.exists():
         before = pd.read_csv(path)

@@ -16,11 +16,12 @@ from srrepro.errors import Failed, InputError
 from srrepro.hardware import Hardware
 from srrepro.jobs import check as gate
 from srrepro.jobs.job import Workspace
-from srrepro.options import device_option, places, results_option, runs_on, verb
+from srrepro.options import device_option, leaves_evidence, places, results_option, runs_on, verb
 from srrepro.progress import say
 from srrepro.reporting import tables
 from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import read_all
+from srrepro.reporting.provenance import provenance
 from srrepro.timing import speed
 from srrepro.timing.compare import compare
 from srrepro.timing.speed import Speed, Task
@@ -45,7 +46,7 @@ COMPARED = ("srcnn-915", "srcnn-955", "vdsr-t91-muon")
 @click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array.")
 @device_option
 @places
-@results_option
+@leaves_evidence
 def bench(
     task: Task | None,
     names: tuple[str, ...],
@@ -67,6 +68,7 @@ def bench(
         _compare(revision, names or COMPARED, as_json)
         return
     rows: list[Speed] = []
+    under = speed.conditions(provenance(hardware.device))  # before: later the load is our own
     for name in names or BENCHED:
         jobs: list[Callable[[], list[Speed]]] = []
         if task != "infer":
@@ -75,7 +77,7 @@ def bench(
             jobs += [partial(speed.inference_speed, name, size, hardware.device) for size in speed.SIZES]
         for job in jobs:
             measured = job()
-            speed.record(measured, results / "speed.csv")  # now: the next one may take minutes
+            speed.record(measured, results / "speed.csv", under)  # now: the next one may take minutes
             rows += measured
     new = pd.DataFrame([asdict(row) for row in rows])
     if as_json:

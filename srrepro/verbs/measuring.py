@@ -22,7 +22,9 @@ from srrepro.evaluation.score import Pictures
 from srrepro.evaluation.upscaler import load
 from srrepro.evaluation.weights import Subject, given
 from srrepro.hardware import Hardware
-from srrepro.options import places, runs_on, scale_option, verb
+from srrepro.jobs.carry_out import carry_out
+from srrepro.jobs.job import Measure, Workspace, recorded
+from srrepro.options import RECORDED, places, record_option, runs_on, scale_option, verb
 from srrepro.progress import say
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import explaining, tables
@@ -80,6 +82,7 @@ protocol_option = click.option(
     help="Feed the small images of this folder instead of ours, and say how far they are from ours.",
 )
 @shows
+@record_option
 @runs_on
 @places
 def evaluate(
@@ -95,6 +98,7 @@ def evaluate(
     limit: int | None,
     wide: bool,
     as_json: bool,
+    record: bool,
     hardware: Hardware,
     folder: DataFolder,
 ) -> None:
@@ -104,6 +108,13 @@ def evaluate(
     of your own all images are taken.
     """
     protocol = PROTOCOLS[protocol_name]
+    if record:
+        if model or low or limit:
+            msg = "Evidence is of whole sets, recipes and released weights: leave out --model, --low and --limit."
+            raise InputError(msg)
+        job = Measure(name=subject, scale=scale, test_sets=names, protocol=protocol)
+        kept, done = carry_out(recorded(job), Workspace(folder, RECORDED, hardware))
+        click.echo(f"{'evidence' if done else 'this has its evidence already'}: {kept}")
     upscaler = load(subject, scale, model=model, folder=folder, hardware=hardware)
     made_for = _protocol_of(upscaler.subject)
     if made_for not in {None, protocol_name}:

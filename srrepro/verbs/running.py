@@ -15,10 +15,10 @@ from srrepro.jobs.job import Train, Workspace, test_sets
 from srrepro.jobs.suites import SUITES
 from srrepro.options import (
     deadline_option,
+    leaves_evidence,
     own_scale_option,
     places,
     positive,
-    results_option,
     runs_on,
     trains_on,
     verb,
@@ -44,7 +44,7 @@ from srrepro.training.deadline import Deadline
 )
 @trains_on
 @places
-@results_option
+@leaves_evidence
 def train(
     recipe: str,
     scale: int | None,
@@ -61,6 +61,7 @@ def train(
     workspace = Workspace(folder, results, hardware, deadline, carries)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=test_sets(recipe))
     kept, done = carry_out(job, workspace, fresh=fresh)
+    tables.write(results, readme=None)
     click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
     click.echo(f"{'evidence' if done else 'this run has its evidence already'}: {kept}")
     if (kept / WEIGHTS).exists():
@@ -77,9 +78,7 @@ def train(
 @deadline_option
 @trains_on
 @places
-@click.option(
-    "--results", type=click.Path(path_type=Path, file_okay=False), help="Default: ./results, for demo ./results/demo."
-)
+@leaves_evidence
 def run_all(
     suite: str,
     budget: float,
@@ -88,24 +87,23 @@ def run_all(
     deadline: Deadline,
     hardware: Hardware,
     folder: DataFolder,
-    results: Path | None,
+    results: Path,
 ) -> None:
     """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
-    place = results or (Path("results/demo") if suite == "demo" else Path("results"))
     jobs = suites.with_budget(list(SUITES[suite]()), budget)
-    workspace = Workspace(folder, place, hardware, deadline)
+    workspace = Workspace(folder, results, hardware, deadline)
     planned = plan.plan(jobs, workspace, force=force, closely=only_plan)
     if only_plan:
         click.echo(plan.table(planned))
         return
     attempts = run_suite(jobs, workspace, force=force, seconds=[each.seconds for each in planned])
-    written = tables.write(place, readme=None)
-    click.echo(tables.terminal_table(tables.quality(read_all(place / "runs"))))
+    written = tables.write(results, readme=None)
+    click.echo(tables.terminal_table(tables.quality(read_all(results / "runs"))))
     names: dict[Became, list[str]] = {became: [] for became in get_args(Became)}
     for attempt in attempts:
         names[attempt.became].append(attempt.name)
     counts = ", ".join(f"{len(names[became])} {became}" for became in ("done", "there already", "failed"))
-    click.echo(f"\n{counts}\nwritten: {', '.join(map(str, written))}; evidence: {place / 'runs'}{os.sep}")
+    click.echo(f"\n{counts}\nwritten: {', '.join(map(str, written))}; evidence: {results / 'runs'}{os.sep}")
     if names["unfinished"]:
         click.echo(f"out of time, the same command resumes: {', '.join(names['unfinished'])}")
     if names["not begun"]:
@@ -119,7 +117,7 @@ def run_all(
 @click.argument("files", metavar="CHECKPOINT...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @runs_on
 @places
-@results_option
+@leaves_evidence
 def import_(
     files: tuple[Path, ...],
     hardware: Hardware,

@@ -16,6 +16,7 @@ from srrepro.timing import plain, speed
 from srrepro.timing.speed import (
     Contender,
     Speed,
+    conditions,
     inference_speed,
     record,
     training_flops,
@@ -88,11 +89,23 @@ def row(**changes: Any) -> Speed:
     )  # fmt: skip
 
 
+def test_a_busy_machine_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made_with = {"commit": "c", "versions": {"torch": "2"}, "threads": 2}
+    monkeypatch.setattr("os.getloadavg", lambda: (1.7, 0.0, 0.0))
+    assert conditions(made_with)["load"] == 1.7
+    assert "busy (load 1.7)" in capsys.readouterr().err
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 3.0, 3.0))
+    conditions(made_with)
+    assert not capsys.readouterr().err
+
+
 def test_new_rows_replace_those_of_the_same_thing_only(tmp_path: Path) -> None:
     path = tmp_path / "results" / "speed.csv"
-    record([row(), row(machine="another"), row(mode="native")], path)
-    table = record([row(median_ms=2.0)], path)
+    under = conditions({"commit": "c", "versions": {"torch": "2"}, "threads": 2})
+    record([row(), row(machine="another"), row(mode="native")], path, under)
+    table = record([row(median_ms=2.0)], path, under | {"commit": "d"})
     assert len(table) == 3
+    assert sorted(table["commit"]) == ["c", "c", "d"]
     found = pd.read_csv(path).set_index(["machine", "mode"])["median_ms"].to_dict()
     assert found == {("M", "eager"): 2.0, ("M", "native"): 1.0, ("another", "eager"): 1.0}
     assert [file.name for file in path.parent.iterdir()] == ["speed.csv"]
