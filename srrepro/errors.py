@@ -13,11 +13,11 @@ class Lacking(InputError):
 
 
 class Unreachable(Lacking):
-    """Nobody answers where data comes from; `host` is who was asked."""
+    """Nobody answers where data comes from: `host` is who was asked, `reason` what came instead of an answer."""
 
-    def __init__(self, message: str, host: str) -> None:
+    def __init__(self, message: str, host: str, reason: str) -> None:
         super().__init__(message)
-        self.host = host
+        self.host, self.reason = host, reason
 
 
 class Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)

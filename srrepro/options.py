@@ -165,6 +165,6 @@ deadline_option = click.option(
     callback=lambda _context, _option, value: NEVER if value is None else Deadline.after(seconds_of(value)),
     help="Stop after 2h, 45m, 1h30m or 90s, with a checkpoint, and say what is left. The same command resumes.",
 )
-scale_option = click.option("--scale", type=Scale(), required=True, help="As many times as large.")
+scale_option = click.option("--scale", type=Scale(), required=True, help="How many times as large.")
 own_scale_option = click.option("--scale", type=Scale(), help="Not where one network serves all.")
 positive = click.FloatRange(min=0, min_open=True)

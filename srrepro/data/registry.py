@@ -7,6 +7,7 @@ photograph of BSDS200 is also in `291` and perhaps in `val20`); it lives once, i
 import csv
 import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -69,6 +70,9 @@ def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[Any
     except OSError as error:
         msg = f"The {what} {root} cannot be made: {error.strerror}. Name another with {option}."
         raise InputError(msg) from error
+    if not os.access(root, os.W_OK):
+        msg = f"The {what} {root} may not be written. Name another with {option}."
+        raise InputError(msg)
     return FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
 
 
@@ -252,8 +256,9 @@ def _ask_for_an_answer(name: str, file: File) -> None:
     try:
         requests.head(file.url, timeout=ANSWER_S)
     except (requests.ConnectionError, requests.Timeout) as error:
-        msg = f"{_asked(name, file)}, but {file.url} could not be read ({type(error).__name__}). {ways_out(name)}"
-        raise Unreachable(msg, _host(file)) from error
+        reason = type(error).__name__
+        msg = f"{_asked(name, file)}, but {file.url} could not be read ({reason}). {ways_out(name)}"
+        raise Unreachable(msg, _host(file), reason) from error
     except requests.RequestException:  # somebody is there; what is wrong is told of the file itself
         return
 
@@ -283,6 +288,11 @@ def _origin(folder: DataFolder, file: File) -> Path | None:
     if file.url.startswith(PACKAGED):
         return Path(str(files("skimage"))) / file.url.removeprefix(PACKAGED)
     return mirrored(folder.mirror, file) if folder.mirror is not None else None
+
+
+def may_be_copied(mirror: Path, file: File) -> bool:
+    """Whether a file needs no network: a mirror has it, or scikit-image."""
+    return file.url.startswith(PACKAGED) or mirrored(mirror, file).is_file()
 
 
 def mirrored(mirror: Path, file: File) -> Path:

@@ -38,6 +38,7 @@ SIZES = ((37, 53), (16, 71), (9, 5))
 """Height and width of the images that a file is tried on."""
 CLOSE = 1e-5
 """Of estimates of about 0 to 1; a level of 8 bits is 4e-3."""
+OPSET = 20
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -215,6 +216,7 @@ def _as_onnx(upscaler: Upscaler, name: str) -> Any:
             dynamic_shapes=({axis: torch.export.Dim(side) for axis, side in sides.items()},),
             input_names=[name],
             output_names=["estimate"],
+            opset_version=OPSET,
             verbose=False,
         )
     assert program is not None

@@ -18,7 +18,7 @@ from typing import Literal
 
 import srrepro
 from srrepro.compiling import cache_folder, compiler
-from srrepro.data.registry import DataFolder, is_present, members, sets, sha256_of
+from srrepro.data.registry import DataFolder, is_present, may_be_copied, members, sets, sha256_of
 from srrepro.hardware import CPUINFO, MEMORY, Hardware, fastest_precision, machine, multiplies_bfloat16
 
 State = Literal["ok", "lacking", "broken"]
@@ -241,14 +241,18 @@ def _extras() -> Iterator[Finding]:
 
 
 def _sets(folder: DataFolder) -> Iterator[Finding]:
-    where = "" if folder.root == Path("datasets") else f" --data {folder.root}"
+    data = "" if folder.root == Path("datasets") else f" --data {folder.root}"
+    mirror = "" if folder.mirror is None else f" --mirror {folder.mirror}"
     for name in sets():
         if name.startswith("goldens"):  # for the tests only
             continue
         wanted = members(name)
-        there = sum(is_present(folder, file) for file in wanted)
-        if there == len(wanted):
-            yield Finding(about=f"set {name}", state="ok", found=f"{there}")
-        else:
-            do = f"srrepro prepare {name}{where}"
-            yield Finding(about=f"set {name}", state="lacking", found=f"{there} of {len(wanted)}", do=do)
+        lacking = [file for file in wanted if not is_present(folder, file)]
+        if not lacking:
+            yield Finding(about=f"set {name}", state="ok", found=f"{len(wanted)}")
+            continue
+        found = f"{len(wanted) - len(lacking)} of {len(wanted)}"
+        if folder.mirror is not None and not all(may_be_copied(folder.mirror, file) for file in lacking):
+            found += ", not in the mirror"
+        do = f"srrepro prepare {name}{data}{mirror}"
+        yield Finding(about=f"set {name}", state="lacking", found=found, do=do)

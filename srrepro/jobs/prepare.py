@@ -64,15 +64,15 @@ def _each(
     asked = [part for name in names for part in (("demo-train", "demo-test") if name == "demo" else (name,))]
     for name in asked:
         members(name)  # a name that is wrong is told before the others are fetched
-    busy, silent, waiting = False, set[str](), list[str]()
+    busy, silent, waiting = False, dict[str, str](), list[str]()
     for name in asked or _all_sets():
-        if silent and silent & hosts(name):
+        if silent and silent.keys() & hosts(name):
             waiting.append(name)
             continue
         try:
             done = do(name)
         except Unreachable as error:
-            silent.add(error.host)
+            silent[error.host] = error.reason
             waiting.append(name)
             continue
         except InputError as error:
@@ -82,7 +82,8 @@ def _each(
         tell(f"{name}: {done}")
         busy |= not done.startswith(READY)
     if waiting:
-        lacking = f"{', '.join(sorted(silent))} could not be reached, so these sets are lacking: {', '.join(waiting)}."
+        whom = ", ".join(f"{host} could not be reached ({reason})" for host, reason in silent.items())
+        lacking = f"{whom}, so these sets are lacking: {', '.join(waiting)}."
         msg = f"{lacking} {ways_out(*(waiting if asked else ()))}"
         raise Lacking(msg)
     return busy

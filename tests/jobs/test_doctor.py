@@ -50,9 +50,7 @@ def test_one_screen_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not any(tmp_path.iterdir())
 
 
-def test_sets_are_told_by_their_content(
-    pretend: Callable[..., DataFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sets_are_told_by_their_content(pretend: Callable[..., DataFolder], tmp_path: Path) -> None:
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
     folder = pretend({"whole": {"a.png": image}, "part": {"b.png": image, "c.png": image.T}, "none": {"d.png": image}})
     for name in ("whole", "part"):
@@ -63,6 +61,11 @@ def test_sets_are_told_by_their_content(
     found = {about: (row["state"], row["found"]) for about, row in rows(result).items() if about.startswith("set ")}
     assert found == {"set whole": ("ok", "1"), "set part": ("lacking", "1 of 2"), "set none": ("lacking", "0 of 1")}
     assert rows(result)["set part"]["do"] == f"srrepro prepare part --data {folder.root}"
+    assert folder.mirror is not None
+    (folder.mirror / "none" / "d.png").unlink()
+    mirrored = rows(examined(tmp_path, "--json", "--mirror", str(folder.mirror)))
+    assert (mirrored["set part"]["found"], mirrored["set none"]["found"]) == ("1 of 2", "0 of 1, not in the mirror")
+    assert mirrored["set part"]["do"].endswith(f" --mirror {folder.mirror}")
     text = examined(tmp_path).stdout
     assert "ok       data sets  whole (1)\n" in text
     assert "lacking  data sets  part (1 of 2), none (0 of 1)\n" in text

@@ -66,7 +66,7 @@ def test_a_silent_network_is_asked_once_for_all_sets(folder: DataFolder, monkeyp
     assert lines == ["b: ready already"]
     message = str(error.value)
     assert "127.0.0.1" in message
-    assert "could not be reached, so these sets are lacking: a, c. Check the network" in message
+    assert "could not be reached (ReadTimeout), so these sets are lacking: a, c. Check the network" in message
     assert "give --mirror DIR: `srrepro prepare --to-mirror DIR` makes one" in message
     assert "\n" not in message
 
@@ -147,6 +147,10 @@ def test_a_full_disk_names_the_option_of_the_mirror(
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(InputError, match="carried is full.*another folder with --to-mirror"):
         to_mirror(folder, ["a"], tmp_path / "carried", tell=lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda _path, _mode: False)
+        with pytest.raises(InputError, match="The mirror .*carried may not be written. .*--to-mirror"):
+            to_mirror(folder, ["a"], tmp_path / "carried", tell=lambda _: None)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="The mirror .* cannot be made: .*--to-mirror"):
         to_mirror(folder, ["a"], tmp_path / "file" / "mirror", tell=lambda _: None)
