@@ -62,7 +62,7 @@ def export(subject: str, scale: int, target: Path, *, folder: DataFolder, force:
     check_target(target, force=force)
     upscaler = load(
         subject, scale, folder=folder, hardware=PLAIN
-    )  # native convolutions round otherwise, by 3e-5 in VDSR
+    )  # native convolutions round otherwise, by 2e-5 in VDSR
     if upscaler.subject.origin == "interpolation":
         msg = (
             f"{subject} was to be exported, but it is an interpolation and has no weights. Name a recipe whose weights "
