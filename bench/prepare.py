@@ -91,7 +91,7 @@ def main(data: Path, mirror: Path | None) -> None:
     for names in (("T91",), ("291",), SETS):
         with tempfile.TemporaryDirectory() as empty:
             started = perf_counter()
-            prepare(DataFolder(Path(empty), mirror), names)
+            prepare(DataFolder(Path(empty), mirror), names, tell=click.echo)
             took = perf_counter() - started
         click.echo(f"srrepro prepare {' '.join(names)}, from the mirror, into an empty folder: {took:.1f} s")
 

@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 import srrepro
-from srrepro.errors import Diverged, Failed, InputError, OutOfTime, Stopped
+from srrepro.errors import Diverged, Failed, InputError, OutOfTime, Stopped, instead
 
 VERBS = {
     "prepare": "sets",
@@ -20,11 +21,13 @@ VERBS = {
     "score": "measuring",
     "explain": "measuring",
     "upscale": "pictures",
+    "export": "exporting",
     "run-all": "running",
     "import": "running",
     "bench": "judging",
     "check": "judging",
     "report": "judging",
+    "doctor": "doctor",
 }
 """Which file of `srrepro.verbs` each is in, in the order of a reader's questions."""
 
@@ -44,6 +47,19 @@ class Verbs(click.Group):
             return None
         found = vars(import_module(f"srrepro.verbs.{VERBS[cmd_name]}")).values()
         return next(verb for verb in found if isinstance(verb, click.Command) and verb.name == cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        asked = args[0]
+        if asked not in VERBS and not asked.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"There is no verb {asked!r}. {instead(asked, VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs and the options of `srrepro` itself; click's own would load every verb for its help."""
+        verbs = [CompletionItem(verb) for verb in VERBS if verb.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

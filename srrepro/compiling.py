@@ -26,20 +26,20 @@ def compiled(name: str, functions: Mapping[str, Arguments], *flags: str) -> ctyp
 
     They are kept in the user's cache folder, under a name that stands for source, flags, compiler and processor.
     """
-    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    found = compiler()
     if found is None:
         return None
-    compiler = shlex.split(found)  # CC may hold options
+    command = shlex.split(found)  # CC may hold options
     source = Path(str(files("srrepro"))) / f"{name}.c"
     try:
-        text, version = source.read_text(encoding="utf-8"), _output(*compiler, "--version")
+        text, version = source.read_text(encoding="utf-8"), _output(*command, "--version")
         known = "\0".join([text, version, *FLAGS, *flags, _processor()])
-        kept = _cache() / f"{source.stem}-{hashlib.sha256(known.encode()).hexdigest()[:16]}.so"
+        kept = cache_folder() / f"{source.stem}-{hashlib.sha256(known.encode()).hexdigest()[:16]}.so"
         with contextlib.suppress(OSError):  # not there, or cut short by a full disk
             return _declared(ctypes.CDLL(str(kept)), functions)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             made = Path(folder) / kept.name
-            _compile(compiler, flags, source, made)
+            _compile(command, flags, source, made)
             _keep(made, kept)
             # Where it is kept first: from some folders for temporary files nothing may be loaded.
             return _declared(ctypes.CDLL(str(kept if os.path.exists(kept) else made)), functions)
@@ -47,6 +47,11 @@ def compiled(name: str, functions: Mapping[str, Arguments], *flags: str) -> ctyp
         said = getattr(error, "stderr", None) or error
         say(f"{source.name} could not be compiled by {found}, so PyTorch does its work: {said}")
         return None
+
+
+def compiler() -> str | None:
+    """The C compiler's command, if there is one."""
+    return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
 def _compile(compiler: list[str], flags: tuple[str, ...], source: Path, made: Path) -> None:
@@ -83,7 +88,7 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(("model", "flags", "Features", "CPU part"))}))
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "srrepro"
 
 

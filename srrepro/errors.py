@@ -1,5 +1,8 @@
 """The one error that a user's input can cause, and how a run may end before its time; verbs make messages of them."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class InputError(Exception):
     """What was asked, what was found, what to do: in that order, in one message."""
@@ -7,6 +10,14 @@ class InputError(Exception):
 
 class Lacking(InputError):
     """Data that neither the mirror nor the network has, so that there is nothing to be right or wrong."""
+
+
+class Unreachable(Lacking):
+    """Nobody answers where data comes from: `host` is who was asked, `reason` what came instead of an answer."""
+
+    def __init__(self, message: str, host: str, reason: str) -> None:
+        super().__init__(message)
+        self.host, self.reason = host, reason
 
 
 class Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)
@@ -23,3 +34,24 @@ class Failed(Exception):  # noqa: N818
 
 class Diverged(Exception):  # noqa: N818
     """The loss is no longer a number."""
+
+
+def instead(name: str, known: Iterable[str]) -> str:
+    """The sentence that a message about an unknown name ends with: the names that are near, or all that there are.
+
+    >>> instead("set5", ["T91", "Set5", "Set14"])
+    'Did you mean Set5?'
+    >>> instead("faces", ["T91", "Set5", "Set14"])
+    'There are T91, Set5 and Set14.'
+    """
+    names = {each.casefold(): each for each in known}
+    asked = name.casefold()
+    begun = [each for each in names if asked and each.startswith(asked)]
+    near = [asked] if asked in names else begun[:3] or get_close_matches(asked, names, cutoff=0.7)
+    if near:
+        return f"Did you mean {_listed([names[each] for each in names if each in near], 'or')}?"
+    return f"There are {_listed(list(names.values()), 'and')}."
+
+
+def _listed(names: list[str], last: str) -> str:
+    return f" {last} ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
-from srrepro.data.registry import DataFolder
-from srrepro.errors import InputError
+from srrepro.data.registry import DataFolder, sets
+from srrepro.errors import InputError, instead
 from srrepro.hardware import MEMORY, Hardware, Mode, Precision
 from srrepro.training.deadline import NEVER, Deadline, seconds_of
 
@@ -50,6 +51,47 @@ verb = partial(click.command, cls=Verb)
 
 def _folder(data: Path, mirror: Path | None) -> DataFolder:
     return DataFolder(data, mirror)
+
+
+class OneOf(click.Choice[Any]):
+    """A choice whose message names what is near; where there are many names, that is what a reader needs."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        return f"{str(value)!r} is none of them. {instead(str(value), map(str, self.choices))}"
+
+
+class Scale(click.Choice[int]):
+    """What one pixel becomes in a row."""
+
+    def __init__(self) -> None:
+        super().__init__((2, 3, 4))
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        return f"{str(value)!r} was asked for, but there are networks for 2, 3 and 4."
+
+
+def recipes_begun(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For a shell that completes the name of a recipe."""
+    from srrepro import models  # here: PyTorch takes a second, and not every Tab asks for a recipe
+
+    return [CompletionItem(name) for name in models.recipes() if name.startswith(begun)]
+
+
+def subjects_begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For a shell that completes what can be measured: a recipe, released weights, else a file."""
+    from srrepro import models
+
+    released = [CompletionItem(name) for name in models.authors() if name.startswith(begun)]
+    return [*recipes_begun(context, parameter, begun), *released] or [CompletionItem(begun, type="file")]
+
+
+def sets_begun(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For a shell that completes the name of a data set."""
+    return [CompletionItem(name) for name in sets() if name.startswith(begun)]
+
+
+recipe_argument = click.argument("recipe", shell_complete=recipes_begun)
+subject_argument = click.argument("subject", metavar="RECIPE|WEIGHTS", shell_complete=subjects_begun)
 
 
 def places(function: F) -> F:
@@ -157,8 +199,6 @@ deadline_option = click.option(
     callback=lambda _context, _option, value: NEVER if value is None else Deadline.after(seconds_of(value)),
     help="Stop after 2h, 45m, 1h30m or 90s, with a checkpoint, and say what is left. The same command resumes.",
 )
-scale_option = click.option("--scale", type=click.IntRange(2, 4), required=True, help="2, 3 or 4.")
-own_scale_option = click.option(
-    "--scale", type=click.IntRange(2, 4), help="2, 3 or 4; not where one network serves all."
-)
+scale_option = click.option("--scale", type=Scale(), required=True, help="How many times as large.")
+own_scale_option = click.option("--scale", type=Scale(), help="Not where one network serves all.")
 positive = click.FloatRange(min=0, min_open=True)

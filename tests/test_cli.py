@@ -19,6 +19,7 @@ import pytest
 import safetensors.torch
 import skimage.data
 import torch
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from filelock import FileLock
 from PIL import Image
@@ -48,7 +49,8 @@ from srrepro.training.carry import CHECKPOINT
 from srrepro.training.engine import Engine
 from srrepro.training.run import Run
 
-VERBS = sorted(main.commands)
+CONTEXT = click.Context(main)
+VERBS = {name: main.get_command(CONTEXT, name) for name in main.list_commands(CONTEXT)}
 
 
 def srrepro(*words: object, env: dict[str, str | None] | None = None) -> Result:
@@ -91,7 +93,7 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     text = succeeded(verb, "--help")
     example = re.search(rf"Example: srrepro {verb}( [^\n]*)?", " ".join(text.split()))
     assert example, text
-    known = {option for parameter in main.commands[verb].params for option in parameter.opts}
+    known = {option for parameter in VERBS[verb].params for option in parameter.opts}
     assert set(re.findall(r"--[\w-]+", example[0])) <= known
     assert succeeded(verb, "-h") == text
 
@@ -99,7 +101,7 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_option_of_a_verb_is_explained(verb: str) -> None:
     """By its help, or by a name and default that say it all."""
-    for parameter in main.commands[verb].params:
+    for parameter in VERBS[verb].params:
         if isinstance(parameter, click.Option):
             assert parameter.help or parameter.show_default, f"{verb} {parameter.opts}"
 
@@ -129,13 +131,58 @@ def test_show_gives_sources() -> None:
     assert re.search(r"training\.batch +128 +code: ", text)
 
 
+def test_python_m_is_the_command() -> None:
+    words = (sys.executable, "-m", "srrepro", "show", "srcnn-951")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: There is no recipe 'srcnn-951'. Did you mean srcnn-915, ")
+
+
+def completed(*words: str) -> list[str]:
+    """What a shell is offered for the last word."""
+    shell = ShellComplete(main, {}, "srrepro", "_SRREPRO_COMPLETE")
+    return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("ev",), ["evaluate"]),
+        (("show", "vdsr-t91-m"), ["vdsr-t91-muon", "vdsr-t91-muon-overlap"]),
+        (("train", "fsr"), ["fsrcnn", "fsrcnn-s-quick"]),
+        (("export", "fsrcnn-"), ["fsrcnn-s-quick", "fsrcnn-authors", "fsrcnn-s-authors"]),
+        (("prepare", "Set"), ["Set5", "Set14"]),
+        (("train", "srcnn-915", "--scale", ""), ["2", "3", "4"]),
+        (("run-all", "--suite", "d"), ["demo"]),
+    ],
+    ids=" ".join,
+)
+def test_a_shell_completes_names(words: tuple[str, ...], offered: list[str]) -> None:
+    assert completed(*words) == offered
+
+
+def test_a_shell_completes_weight_files_by_their_names() -> None:
+    shell = ShellComplete(main, {}, "srrepro", "_SRREPRO_COMPLETE")
+    assert [item.type for item in shell.get_completions(["export"], "runs/we")] == ["file"]
+
+
+def test_completing_a_verb_does_not_wait_for_pytorch() -> None:
+    code = "import sys; from srrepro.cli import main; sys.argv[0] = 'srrepro'; main(standalone_mode=False)"
+    about = {"_SRREPRO_COMPLETE": "bash_complete", "COMP_WORDS": "srrepro e", "COMP_CWORD": "1"}
+    words = (sys.executable, "-X", "importtime", "-c", code)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | about)
+    assert done.stdout.split() == ["plain,evaluate", "plain,export"]
+    assert not re.search(r"\| +(torch|numpy)$", done.stderr, re.MULTILINE)
+
+
 # Wrong use.
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("show", "srcnn-916"), "no recipe 'srcnn-916'"),
+        (("show", "srcnn-916"), "no recipe 'srcnn-916'. Did you mean srcnn-915"),
+        (("show", "unheard-of"), "There are bicubic, fsrcnn"),
         (("train", "srcnn-916", "--scale", 3), "no recipe 'srcnn-916'"),
         (("train", "bicubic", "--scale", 3), "nothing to train"),
         (("evaluate", "srcnn-916", "--scale", 3, "--set", "demo-test"), "'srcnn-916' is neither a weight file"),
@@ -145,20 +192,24 @@ def test_show_gives_sources() -> None:
         (("evaluate", "bicubic", "--scale", 3, "--set", "mine=nowhere"), "no such folder"),
         (("evaluate", "bicubic", "--scale", 3), "--set"),
         (("evaluate", "bicubic", "--set", "demo-test"), "--scale"),
-        (("evaluate", "bicubic", "--scale", 5, "--set", "demo-test"), "5 is not in the range 2<=x<=4"),
+        (
+            ("evaluate", "bicubic", "--scale", 5, "--set", "demo-test"),
+            "'5' was asked for, but there are networks for 2, 3 and 4.",
+        ),
         (("upscale", "none.png", "out.png", "--scale", 3), "none.png was to be read as an image"),
         (("upscale", "none.png", "out.webp", "--scale", 3), "'.webp' is none of .bmp"),
         (("upscale", "none.png", "out", "--scale", 3), "'no suffix' is none of"),
         (("upscale", "none.png", "nowhere/out.png", "--scale", 3), "no folder nowhere"),
         (("upscale", "none.png", "out.png"), "--scale"),
-        (("prepare", "Set6"), "no set 'Set6'"),
+        (("prepare", "set5"), "no set 'set5'. Did you mean Set5?"),
         (("prepare", "--mirror", "nowhere"), "nowhere"),
         (("train", "srcnn-915", "--scale", 3, "--budget", 0), "--budget"),
         (("train", "srcnn-915", "--scale", 3, "--seed", -1), "--seed"),
-        (("run-all", "--suite", "all"), "--suite"),
+        (("run-all", "--suite", "dem"), "'--suite': 'dem' is none of them. Did you mean demo?"),
         (("train", "srcnn-915", "--scale", 3, "--for", "soon"), "A duration was to be given, but 'soon' is none. Give"),
         (("run-all", "--for", "45"), "A duration was to be given, but '45' is none. Give"),
-        (("upscail",), "upscail"),
+        (("upscail",), "There is no verb 'upscail'. Did you mean upscale?"),
+        (("measure",), "There is no verb 'measure'. There are prepare, list,"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )

@@ -13,10 +13,17 @@ PACKAGE = Path(srrepro.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     *("models pixels", "protocols", "data kernels", "hardware", "evaluation", "training", "reporting timing", "jobs"),
-    *("options", "verbs", "cli"),
+    *("options", "verbs", "cli", "__main__"),
 )
 """From the ground up; what stands in one place may not import each other."""
 ANYONE_MAY_IMPORT = ("errors", "progress", "compiling", "git", "whole")
+WANT_THE_VERSION = {
+    ("cli",),
+    ("evaluation", "export"),
+    ("jobs", "doctor"),
+    ("reporting", "provenance"),
+    ("timing", "turn"),
+}
 FACADE = "__init__"
 """`import srrepro` alone: it offers what upscaling needs, so only those may take it who want its version."""
 
@@ -61,7 +68,7 @@ def may_import(importer: tuple[str, ...], target: tuple[str, ...]) -> bool:
     if importer == (FACADE,):
         return target[0] in {"evaluation", "protocols"}
     if target == (FACADE,):
-        return importer in {("cli",), ("reporting", "provenance"), ("timing", "turn")}
+        return importer in WANT_THE_VERSION
     if target[0] in ANYONE_MAY_IMPORT:
         return True
     if importer[0] in ANYONE_MAY_IMPORT:

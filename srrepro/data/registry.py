@@ -7,6 +7,7 @@ photograph of BSDS200 is also in `291` and perhaps in `val20`); it lives once, i
 import csv
 import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from srrepro.errors import InputError, Lacking
+from srrepro.errors import InputError, Lacking, Unreachable, instead
 from srrepro.progress import track
 
 PACKAGED = "scikit-image:"
@@ -28,6 +29,7 @@ PACKAGED = "scikit-image:"
 SIMULTANEOUS = 8
 RETRIES = 3
 TIMEOUT_S = 30
+ANSWER_S = 10
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,19 @@ class DataFolder:
 
     def lock(self) -> AbstractContextManager[Any]:
         """Held while anything is fetched or built, so that two calls on one folder do no harm."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"The data folder {self.root} cannot be made: {error.strerror}. Name another with --data."
-            raise InputError(msg) from error
-        return FileLock(self.root / ".lock", is_singleton=True)  # one process may hold it in nested calls
+        return _locked(self.root, what="data folder", option="--data")
+
+
+def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[Any]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The {what} {root} cannot be made: {error.strerror}. Name another with {option}."
+        raise InputError(msg) from error
+    if not os.access(root, os.W_OK):
+        msg = f"The {what} {root} may not be written. Name another with {option}."
+        raise InputError(msg)
+    return FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
 
 
 @cache
@@ -97,7 +106,7 @@ def members(name: str) -> tuple[File, ...]:
     """
     found = sorted((file for file in registry() if name in file.sets), key=lambda file: file.path)
     if not found:
-        msg = f"There is no set {name!r}. The sets are: {', '.join(sets())}."
+        msg = f"There is no set {name!r}. {instead(name, sets())}"
         raise InputError(msg)
     return tuple(found)
 
@@ -107,20 +116,61 @@ def fetch(folder: DataFolder, name: str) -> list[Path]:
 
     Raises
     ------
-    Lacking : a file is missing from the mirror, or cannot be fetched.
+    Lacking : a file is missing from the mirror, or cannot be fetched; of a network that nobody answers in, at once.
     InputError : it is not the one that the registry names, or cannot be kept.
     """
     wanted = members(name)
     lacking = [file for file in wanted if not is_present(folder, file)]
     if lacking:
         with folder.lock():
-            _bring(folder, name, [file for file in lacking if not is_present(folder, file)])
+            _bring(name, [file for file in lacking if not is_present(folder, file)], _Delivery.to_data(folder))
     return [folder.root / file.path for file in wanted]
+
+
+def complete_mirror(mirror: Path, folder: DataFolder, name: str) -> int:
+    """Bring all files of a set to where a mirror keeps them, from the data folder, another mirror or the network.
+
+    Files that ship with scikit-image need no mirror.
+
+    Returns
+    -------
+    How many were brought; the others lie there already.
+
+    Raises
+    ------
+    Lacking, InputError : as for `fetch`.
+    """
+    wanted = [file for file in members(name) if not file.url.startswith(PACKAGED)]
+    lacking = [file for file in wanted if not _is_right(mirrored(mirror, file), file)]
+    if lacking:
+        with _locked(mirror, what="mirror", option="--to-mirror"):
+            _bring(name, lacking, _Delivery.to_mirror(mirror, folder))
+    return len(lacking)
+
+
+def hosts_of(folder: DataFolder, name: str, *, mirror: Path | None = None) -> set[str]:
+    """Who has to be asked for what a set lacks in the data folder, or in a mirror that is to be made.
+
+    Nobody where it is complete, or where `folder` names a mirror.
+    """
+    lacking = [file for file in members(name) if not is_present(folder, file)]
+    if mirror is not None:
+        lacking = [file for file in lacking if not _is_right(mirrored(mirror, file), file)]
+    return {_host(file) for file in lacking if _origin(folder, file) is None}
+
+
+def ways_out(*names: str) -> str:
+    """What somebody without a network can do; no names are all sets."""
+    making = " ".join(["srrepro prepare", *names, "--to-mirror DIR"])
+    return f"Check the network, or give --mirror DIR: `{making}` makes one on a machine with a network."
 
 
 def is_present(folder: DataFolder, file: File) -> bool:
     """Whether the file lies in the data folder with the right content."""
-    path = folder.root / file.path
+    return _is_right(folder.root / file.path, file)
+
+
+def _is_right(path: Path, file: File) -> bool:
     return path.is_file() and path.stat().st_size == file.bytes and sha256_of(path) == file.sha256
 
 
@@ -129,14 +179,45 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
-    incoming = folder.root / ".incoming"  # the folder's lock is held: what lies there was left by a killed call
+@dataclass(frozen=True)
+class _Delivery:
+    """Where files are brought, and from where: `origin` is a local file, None where the network has to be asked.
+
+    `option` names the folder `root` on the command line, `mirror` is the folder that stands in for the network.
+    """
+
+    root: Path
+    option: str
+    place: Callable[[File], Path]
+    origin: Callable[[File], Path | None]
+    mirror: Path | None
+
+    @classmethod
+    def to_data(cls, folder: DataFolder) -> "_Delivery":
+        def place(file: File) -> Path:
+            return folder.root / file.path
+
+        return cls(folder.root, "--data", place, lambda file: _origin(folder, file), folder.mirror)
+
+    @classmethod
+    def to_mirror(cls, mirror: Path, folder: DataFolder) -> "_Delivery":
+        def origin(file: File) -> Path | None:
+            return folder.root / file.path if is_present(folder, file) else _origin(folder, file)
+
+        return cls(mirror, "--to-mirror", lambda file: mirrored(mirror, file), origin, folder.mirror)
+
+
+def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
+    incoming = delivery.root / ".incoming"  # the folder's lock is held: what lies there was left by a killed call
     shutil.rmtree(incoming, ignore_errors=True)
-    from_network = [file for file in lacking if _origin(folder, file) is None]
+    origins = {file: delivery.origin(file) for file in lacking}
+    from_network = [file for file, origin in origins.items() if origin is None]
+    if from_network:
+        _ask_for_an_answer(name, from_network[0])
     download = _downloader(incoming, from_network) if from_network else None
 
     def bring(file: File) -> None:
-        origin, arrived = _origin(folder, file), incoming / file.path
+        origin, arrived, place = origins[file], incoming / file.path, delivery.place(file)
         try:
             arrived.parent.mkdir(parents=True, exist_ok=True)
             if origin is not None:
@@ -145,11 +226,11 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
                     raise WrongContent
             elif download is not None:
                 download(file)
-            (folder.root / file.path).parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             arrived.chmod(0o644)  # pooch's temporary files are their owner's alone
-            arrived.replace(folder.root / file.path)
+            arrived.replace(place)
         except Exception as error:
-            raise _explained(folder, name, file, error) from error
+            raise _explained(delivery, name, file, error) from error
 
     with ThreadPoolExecutor(SIMULTANEOUS) as pool:
         jobs = [pool.submit(bring, file) for file in lacking]
@@ -161,6 +242,25 @@ def _bring(folder: DataFolder, name: str, lacking: list[File]) -> None:
             raise
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _ask_for_an_answer(name: str, file: File) -> None:
+    """One request, whose answer does not matter: without a network, every file would wait, and be tried again.
+
+    Raises
+    ------
+    Unreachable : there is none.
+    """
+    import requests
+
+    try:
+        requests.head(file.url, timeout=ANSWER_S)
+    except (requests.ConnectionError, requests.Timeout) as error:
+        reason = type(error).__name__
+        msg = f"{_asked(name, file)}, but {file.url} could not be read ({reason}). {ways_out(name)}"
+        raise Unreachable(msg, _host(file), reason) from error
+    except requests.RequestException:  # somebody is there; what is wrong is told of the file itself
+        return
 
 
 class WrongContent(ValueError):
@@ -190,16 +290,25 @@ def _origin(folder: DataFolder, file: File) -> Path | None:
     return mirrored(folder.mirror, file) if folder.mirror is not None else None
 
 
+def may_be_copied(mirror: Path, file: File) -> bool:
+    """Whether a file needs no network: a mirror has it, or scikit-image."""
+    return file.url.startswith(PACKAGED) or mirrored(mirror, file).is_file()
+
+
 def mirrored(mirror: Path, file: File) -> Path:
     """Where a mirror keeps a file: the percent-decoded path of its URL."""
     return mirror / unquote(urlsplit(file.url).path).lstrip("/")
 
 
-def _explained(folder: DataFolder, name: str, file: File, error: Exception) -> InputError:
+def _host(file: File) -> str:
+    return urlsplit(file.url).netloc
+
+
+def _explained(delivery: _Delivery, name: str, file: File, error: Exception) -> InputError:
     packaged = file.url.startswith(PACKAGED)
     lost = isinstance(error, FileNotFoundError) and not packaged
-    nowhere = lost or (_origin(folder, file) is None and _is_of_the_network(error))
-    return (Lacking if nowhere else InputError)(_explanation(folder, name, file, error))
+    nowhere = lost or (delivery.origin(file) is None and _is_of_the_network(error))
+    return (Lacking if nowhere else InputError)(_explanation(delivery, name, file, error))
 
 
 def _is_of_the_network(error: Exception) -> bool:
@@ -208,21 +317,23 @@ def _is_of_the_network(error: Exception) -> bool:
     return isinstance(error, RequestException)
 
 
-def _explanation(folder: DataFolder, name: str, file: File, error: Exception) -> str:
-    asked = f"{file.path} of the set {name} was asked for"
+def _asked(name: str, file: File) -> str:
+    return f"{file.path} of the set {name} was asked for"
+
+
+def _explanation(delivery: _Delivery, name: str, file: File, error: Exception) -> str:
+    asked, root, other = _asked(name, file), delivery.root, f"name another folder with {delivery.option}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{asked}, but the disk of {folder.root} is full. Free some space or name another folder with --data."
+        return f"{asked}, but the disk of {root} is full. Free some space or {other}."
     if isinstance(error, PermissionError):
-        return f"{asked}, but {error.filename} may not be written or read. Name another folder with --data."
+        return f"{asked}, but {error.filename} may not be written or read. {other.capitalize()}."
     if isinstance(error, FileNotFoundError) and file.url.startswith(PACKAGED):
         return f"{asked}, but the installed scikit-image has no {file.name}. Install scikit-image 0.25 or 0.26."
     if isinstance(error, FileNotFoundError):
         return f"{asked}, but the mirror has no {error.filename}. Complete the mirror, or leave --mirror out."
     if isinstance(error, ValueError):  # ours and pooch's word for a wrong hash
-        where = "scikit-image" if file.url.startswith(PACKAGED) else folder.mirror or file.url
+        where = "scikit-image" if file.url.startswith(PACKAGED) else delivery.mirror or file.url
         return f"{asked}, but what {where} holds is not the file with sha256 {file.sha256}. Nothing was kept of it."
-    if _origin(folder, file) is not None:
-        return f"{asked}, but could not be copied to {folder.root} ({error})."
-    return (
-        f"{asked}, but {file.url} could not be read ({type(error).__name__}). Check the network, or give --mirror DIR."
-    )
+    if delivery.origin(file) is not None:
+        return f"{asked}, but could not be copied to {root} ({error})."
+    return f"{asked}, but {file.url} could not be read ({type(error).__name__}). {ways_out(name)}"

@@ -5,7 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from srrepro.errors import InputError
+from srrepro.errors import InputError, instead
 from srrepro.models.recipe import AuthorsWeights, Recipe
 
 
@@ -51,6 +51,6 @@ def recipe(name: str) -> Recipe:
     InputError : there is none of this name.
     """
     if name not in recipes():
-        msg = f"There is no recipe {name!r}. The recipes are: {', '.join(recipes())}."
+        msg = f"There is no recipe {name!r}. {instead(name, recipes())}"
         raise InputError(msg)
     return recipes()[name]

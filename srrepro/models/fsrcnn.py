@@ -31,6 +31,7 @@ from srrepro.models.recipe import (
     Recipe,
     Training,
     TurnAndFlip,
+    layers_of,
 )
 
 
@@ -91,6 +92,20 @@ class FSRCNN(nn.Module):
         start = border * self.scale + middle - self.shift
         height, width = (side * self.scale for side in hidden.shape[-2:])
         return wide[..., start : start + height, start : start + width]
+
+    def in_torch(self) -> str:
+        start = self.scale + self.shape.last // 2 - self.shift
+        return f"""\
+def network(x):
+    for layer, border in enumerate({tuple(kernel // 2 for kernel in self.kernels)}):
+        x = F.pad(x, (border,) * 4, mode="replicate")
+        x = F.conv2d(x, weights[f"convolutions.{{layer}}.weight"], weights[f"convolutions.{{layer}}.bias"])
+        x = F.prelu(x, weights[f"slopes.{{layer}}.weight"])
+    height, width = ({self.scale} * side for side in x.shape[-2:])
+    x = F.pad(x, (1,) * 4, mode="replicate")
+    x = F.conv_transpose2d(x, weights["deconvolution.weight"], weights["deconvolution.bias"], stride={self.scale})
+    return x[..., {start} : {start} + height, {start} : {start} + width]
+"""
 
 
 def _padded(planes: Tensor, border: int, mode: str) -> Tensor:
@@ -252,6 +267,20 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
     network.load_state_dict(state)
 
 
+def save_authors(network: nn.Module) -> dict[str, Any]:
+    """The reverse of `load_authors`."""
+    layers = layers_of(network)
+    slopes = [module.weight.detach().cpu().numpy() for module in network.modules() if isinstance(module, nn.PReLU)]
+    cells = {name: np.empty((len(layers), 1), object) for name in ("weights_conv", "biases_conv", "prelu_conv")}
+    for number, (layer, slope) in enumerate(zip(layers, [*slopes, np.empty(0)], strict=True)):  # the last has none
+        assert layer.bias is not None
+        columns = layer.weight.detach().double().cpu().numpy().transpose(1, 3, 2, 0)
+        cells["weights_conv"][number, 0] = columns.reshape(columns.shape[0], -1, columns.shape[3])
+        cells["biases_conv"][number, 0] = layer.bias.detach().cpu().numpy().reshape(-1, 1)
+        cells["prelu_conv"][number, 0] = slope.reshape(1, -1)
+    return cells
+
+
 def _numbers(array: Any, where: str) -> np.ndarray:
     try:
         return np.array(array, np.float32)
@@ -269,6 +298,7 @@ def _authors(name: str, model: str, shape: Hourglass, folder: str) -> AuthorsWei
         set="weights-fsrcnn",
         files={scale: f"{folder}/x{scale}.mat" for scale in (2, 3, 4)},
         load=load_authors,
+        save=save_authors,
         protocol="matlab-clamp-y-v1",
     )
 

@@ -6,12 +6,13 @@ network does it. Results: results/tables.md.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from operator import mul
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu, pad
+from torch.nn.functional import leaky_relu, pad
 
 from srrepro.models.recipe import LOW, AuthorsWeights, load_by_name
 
@@ -93,13 +94,30 @@ class Unit(nn.Module):
 
 
 def _interpolated(low: Float[Tensor, "n 1 h w"], scale: int) -> Float[Tensor, "n 1 H W"]:
-    """As `imresize` of an older MATLAB (border `clamp` of srrepro.pixels.resize): the edge repeats beyond the image."""
-    border = 2  # half of the bicubic kernel
-    padded = pad(low, (border,) * 4, mode="replicate").double()  # in single precision, x3 is off by 6e-5 in wide images
-    size = (padded.shape[-2] * scale, padded.shape[-1] * scale)
-    enlarged = interpolate(padded, size, mode="bicubic", antialias=True)  # without antialias, PyTorch's a is -0.75
-    cut = border * scale
-    return enlarged[..., cut:-cut, cut:-cut].to(low.dtype)
+    """As `imresize` of an older MATLAB (border `clamp` of srrepro.pixels.resize): the edge repeats beyond the image.
+
+    Weights that are written out are exact where PyTorch's `interpolate` in single precision is off by 6e-5 in wide
+    images, and every program that reads ONNX can do them.
+    """
+    return _lengthened(_lengthened(low, scale, -2), scale, -1)
+
+
+def _lengthened(planes: Tensor, scale: int, axis: Literal[-2, -1]) -> Tensor:
+    """A pixel becomes `scale` of them, each with its own weights of the pixel and two on either side."""
+    length = planes.shape[axis]
+    padded = pad(planes, (2, 2, 0, 0) if axis == -1 else (0, 0, 2, 2), mode="replicate")
+    taps = [padded.narrow(axis, tap, length) for tap in range(5)]
+    made = [torch.stack([*map(mul, taps, _cubic(phase, scale))]).sum(0) for phase in range(scale)]
+    return torch.stack(made, axis).flatten(axis - 1, axis)
+
+
+def _cubic(phase: int, scale: int) -> list[float]:
+    """Keys' cubic with a = -0.5, MATLAB's, from one of the pixels that a pixel becomes to it and two on either side."""
+    middle = (phase + 0.5) / scale - 0.5
+    far = [abs(middle - tap) for tap in range(-2, 3)]
+    return [
+        1.5 * x**3 - 2.5 * x**2 + 1 if x <= 1 else -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0 for x in far
+    ]
 
 
 def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:

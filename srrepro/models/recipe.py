@@ -47,7 +47,10 @@ Network = Callable[[int], nn.Module]
 
 In evaluation mode it gives an image `scale` times as large as a small one, or as large as an interpolated one; in
 training mode the central part of that, as large as the labels. Its `radius` is how far, in pixels of its input, a pixel
-of it reaches; None, or none at all, where every pixel reaches everywhere: such a network is never tiled."""
+of it reaches; None, or none at all, where every pixel reaches everywhere: such a network is never tiled.
+
+What srrepro trains has a method `in_torch`, too: the code of a function `network` that does the same in PyTorch alone,
+with the module's arrays by name in `weights`."""
 
 
 def takes(network: nn.Module) -> Input:
@@ -458,7 +461,8 @@ class AuthorsWeights:
     """Weight files that the authors of a paper released: a set of the registry and, by scale, the file's name in it.
 
     `setting` is what the paper says of their training beyond the set; `protocol` names the measurement that its
-    numbers were made by, None is `matlab-y-v1`. `note` stands in every row that they make.
+    numbers were made by, None is `matlab-y-v1`. `note` stands in every row that they make. `save` is the reverse of
+    `load`, where the file is MATLAB's and holds nothing but weights.
     """
 
     name: str
@@ -468,6 +472,7 @@ class AuthorsWeights:
     set: str
     files: dict[int, str]
     load: Callable[[nn.Module, dict[str, Any]], None]
+    save: Callable[[nn.Module], dict[str, Any]] | None = None
     setting: str | None = None
     protocol: str | None = None
     note: str = ""

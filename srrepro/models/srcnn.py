@@ -34,6 +34,7 @@ from srrepro.models.recipe import (
     Recipe,
     Training,
     TurnAndFlip,
+    layers_of,
 )
 
 
@@ -75,6 +76,16 @@ class SRCNN(nn.Module):
             hidden = _padded(hidden, kernel // 2, padding)
             hidden = layer(hidden) if layer is self.layers[-1] else relu(layer(hidden), inplace=True)
         return hidden
+
+    def in_torch(self) -> str:
+        mode = "constant" if self.shape.inference_padding == "zeros" else "replicate"
+        return f"""\
+def network(x):
+    for layer, border in enumerate({tuple(kernel // 2 for kernel in self.shape.kernels)}):
+        x = F.pad(x if layer == 0 else F.relu(x), (border,) * 4, mode="{mode}")
+        x = F.conv2d(x, weights[f"layers.{{layer}}.weight"], weights[f"layers.{{layer}}.bias"])
+    return x
+"""
 
 
 def _padded(planes: Tensor, border: int, padding: Literal["none", "zeros", "replicate"]) -> Tensor:
@@ -261,6 +272,19 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
         )
 
 
+def save_authors(network: nn.Module) -> dict[str, Any]:
+    """The reverse of `load_authors`."""
+    arrays = {}
+    for number, layer in enumerate(layers_of(network), start=1):
+        out, planes, kernel, _ = layer.weight.shape
+        columns = layer.weight.detach().double().cpu().numpy().transpose(1, 3, 2, 0)
+        shape = (kernel * kernel, out) if planes == 1 else (planes, kernel * kernel) + ((out,) if out > 1 else ())
+        arrays[f"weights_conv{number}"] = columns.reshape(shape)
+        assert layer.bias is not None
+        arrays[f"biases_conv{number}"] = layer.bias.detach().double().cpu().numpy().reshape(-1, 1)
+    return arrays
+
+
 def _authors(name: str, recipe: Recipe, training_set: str, folder: str, scales: tuple[int, ...]) -> AuthorsWeights:
     return AuthorsWeights(
         name=name,
@@ -270,6 +294,7 @@ def _authors(name: str, recipe: Recipe, training_set: str, folder: str, scales: 
         set="weights-srcnn",
         files={scale: f"{folder}/x{scale}.mat" for scale in scales},
         load=load_authors,
+        save=save_authors,
     )
 
 

@@ -35,6 +35,7 @@ from srrepro.models.recipe import (
     Steps,
     Training,
     TurnAndFlip,
+    layers_of,
 )
 
 
@@ -72,6 +73,9 @@ class VDSR(nn.Module):
         details = _details(self.layers, interpolated)
         return interpolated + details if self.shape.residual else details
 
+    def in_torch(self) -> str:
+        return _in_torch(self.layers, "x + hidden" if self.shape.residual else "hidden")
+
 
 def _details(layers: nn.ModuleList, interpolated: Tensor) -> Tensor:
     """The output of the last layer; a rectifier follows every other one."""
@@ -80,6 +84,17 @@ def _details(layers: nn.ModuleList, interpolated: Tensor) -> Tensor:
         hidden = relu(layer(hidden), inplace=True)
     details: Tensor = layers[-1](hidden)
     return details
+
+
+def _in_torch(layers: nn.ModuleList, estimate: str) -> str:
+    return f"""\
+def network(x):
+    hidden = x
+    for layer in range({len(layers)}):
+        weight, bias = weights[f"layers.{{layer}}.weight"], weights.get(f"layers.{{layer}}.bias")
+        hidden = F.conv2d(hidden if layer == 0 else F.relu(hidden), weight, bias, padding="same")
+    return {estimate}
+"""
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,9 @@ class NotesVDSR(nn.Module):
     def forward(self, interpolated: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
         details = _details(self.layers, interpolated)
         return interpolated + details - details.mean((1, 2, 3), keepdim=True)
+
+    def in_torch(self) -> str:
+        return _in_torch(self.layers, "x + hidden - hidden.mean((1, 2, 3), keepdim=True)")
 
 
 FLIPPED = "flips and rotations"
@@ -471,6 +489,18 @@ def load_authors(network: nn.Module, arrays: dict[str, Any]) -> None:
         )
 
 
+def save_authors(network: nn.Module) -> dict[str, Any]:
+    """The reverse of `load_authors`."""
+    layers = layers_of(network)
+    cells = {field: np.empty((1, len(layers)), object) for field in ("weight", "bias")}
+    for number, layer in enumerate(layers):
+        assert layer.bias is not None
+        filters = layer.weight.detach().cpu().numpy().transpose(2, 3, 1, 0)
+        cells["weight"][0, number] = filters[..., 0] if filters.shape[-1] == 1 else filters
+        cells["bias"][0, number] = layer.bias.detach().cpu().numpy().reshape(-1, 1)
+    return {"model": cells}
+
+
 AUTHORS = (
     AuthorsWeights(
         name="vdsr-authors",
@@ -480,6 +510,7 @@ AUTHORS = (
         set="weights-vdsr",
         files=dict.fromkeys((2, 3, 4), "VDSR_Official.mat"),
         load=load_authors,
+        save=save_authors,
         setting=FLIPPED,
     ),
 )

@@ -167,7 +167,7 @@ def peak_gflops(device: str, precision: str) -> float:
 
 
 def conditions(made_with: dict[str, Any]) -> dict[str, Any]:
-    """What rows that are timed now must say besides, from where and with what this runs; says if the machine is busy."""
+    """What rows that are timed now must say besides, from what this runs with; says so if the machine is busy."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     if load is not None and load > IDLE:
         say(f"this machine is busy (load {load:.1f}): ratios hold roughly, absolute times do not")

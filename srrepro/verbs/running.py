@@ -14,11 +14,13 @@ from srrepro.jobs.carry_out import Became, carry_out, run_suite
 from srrepro.jobs.job import Train, Workspace, test_sets
 from srrepro.jobs.suites import SUITES
 from srrepro.options import (
+    OneOf,
     deadline_option,
     leaves_evidence,
     own_scale_option,
     places,
     positive,
+    recipe_argument,
     runs_on,
     trains_on,
     verb,
@@ -30,7 +32,7 @@ from srrepro.training.deadline import Deadline
 
 
 @verb(epilog="Example: srrepro train srcnn-915-quick --scale 3")
-@click.argument("recipe")
+@recipe_argument
 @own_scale_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
@@ -69,7 +71,7 @@ def train(
 
 
 @verb("run-all", epilog="Example: srrepro run-all --suite demo")
-@click.option("--suite", type=click.Choice(list(SUITES)), default="t91", show_default=True)
+@click.option("--suite", type=OneOf(list(SUITES)), default="t91", show_default=True)
 @click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on every training budget.")
 @click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
 @click.option(

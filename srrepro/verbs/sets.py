@@ -1,5 +1,7 @@
 """The verbs that show and fetch what there is: `prepare`, `list`, `show`."""
 
+from pathlib import Path
+
 import click
 from tabulate import tabulate
 
@@ -8,22 +10,32 @@ from srrepro.data.registry import DataFolder, members, sets
 from srrepro.evaluation.weights import ships
 from srrepro.jobs.job import SCALES
 from srrepro.jobs.prepare import prepare as prepare_sets
+from srrepro.jobs.prepare import to_mirror
 from srrepro.jobs.suites import SUITES
 from srrepro.models.recipe import Recipe
-from srrepro.options import places, verb
+from srrepro.options import places, recipe_argument, sets_begun, verb
 from srrepro.protocols.named import PROTOCOLS, protocol_named
 from srrepro.reporting.sheet import sheet
 
 
 @verb(epilog="Example: srrepro prepare T91 Set5 --mirror /media/sr-data")
-@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.argument("names", metavar="[SET]...", nargs=-1, shell_complete=sets_begun)
+@click.option(
+    "--to-mirror",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Make a mirror instead, for --mirror on a machine without a network. What is there and right stays.",
+)
 @places
-def prepare(names: tuple[str, ...], folder: DataFolder) -> None:
+def prepare(names: tuple[str, ...], target: Path | None, folder: DataFolder) -> None:
     """Fetch, verify and build the stores of the named sets; of every set that can be had if none is named."""
-    report = prepare_sets(folder, names)
-    for name, what in report.items():
-        click.echo(f"{name}: {what}")
-    if all(what == "ready already" for what in report.values()):
+    if target is None:
+        busy = prepare_sets(folder, names, tell=click.echo)
+    else:
+        busy = to_mirror(folder, names, target, tell=click.echo)
+        click.echo(f"Carry {target} to the other machine, and give it there as --mirror.")
+    if not busy:
         click.echo("Nothing to do.")
 
 
@@ -78,7 +90,7 @@ def _length_of(recipe: Recipe) -> str:
 
 
 @verb(epilog="Example: srrepro show srcnn-915")
-@click.argument("recipe")
+@recipe_argument
 def show(recipe: str) -> None:
     """Every number of a recipe, with its source: the paper, the authors' code, or a choice of ours and why."""
     click.echo(tabulate(sheet(models.recipe(recipe)), headers=("field", "value", "source"), disable_numparse=True))

@@ -94,9 +94,17 @@ def test_members_come_in_the_order_of_their_names():
         assert paths == sorted(paths)
 
 
-def test_an_unknown_set_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"no set 'Set6'.*Set5.*demo-test"):
-        members("Set6")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("set5", r"no set 'set5'\. Did you mean Set5\?$"),
+        ("Urban", r"Did you mean Urban100\?$"),
+        ("faces", r"There are T91, .*Set5, .* and weights-fsrcnn\.$"),
+    ],
+)
+def test_an_unknown_set_is_refused_with_those_that_are_near_or_all(name, message):
+    with pytest.raises(InputError, match=message):
+        members(name)
 
 
 def test_fetch_brings_what_the_mirror_has(pretend):
