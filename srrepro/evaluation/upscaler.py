@@ -203,9 +203,11 @@ class Upscaler:
         if getattr(self.network, "radius", None) is None:
             return list(_parts(height, height, overlap=0))
         overlap = _BICUBIC + (self._radius if self.takes.small else math.ceil(self._radius / self.scale))
-        bytes_per_pixel = self.scale**2 * _COLOURS + (self.scale // self._factor) ** 2 * self._bytes_per_pixel
-        fitting = self.hardware.memory // (bytes_per_pixel * width) - 2 * overlap
-        return list(_parts(height, min(max(fitting, overlap), max(_ROWS, 32 * overlap)), overlap=overlap))
+        colours = self.scale**2 * _COLOURS
+        planes = (self.scale // self._factor) ** 2 * self._bytes_per_pixel
+        whole, in_tiles = (self.hardware.memory // (each * width) - 2 * overlap for each in (colours + planes, colours))
+        rows = max(whole, min(in_tiles, 4 * overlap), overlap, 1)
+        return list(_parts(height, min(rows, max(_ROWS, 32 * overlap)), overlap=overlap))
 
     def _band(self, low: Levels) -> Enlarged:
         white = np.iinfo(low.dtype).max

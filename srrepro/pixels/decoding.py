@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -33,6 +33,7 @@ _PNG, _TEXTS = b"\x89PNG\r\n\x1a\n", {b"tEXt", b"zTXt", b"iTXt"}
 _TWELVE, _SIXTEENTH = 4095, 16
 
 T = TypeVar("T")
+File: TypeAlias = io.BufferedReader | io.BytesIO
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,16 @@ def decoded(path: Path) -> Samples:
 
 
 @contextmanager
-def _file(path: Path) -> Iterator[BinaryIO]:
+def _file(path: Path) -> Iterator[File]:
     """The open file; whatever its contents cause becomes one message."""
     asked = f"{path} was to be read as an image"
     if path.is_dir():
         msg = f"{asked}, but it is a folder."
         raise InputError(msg)
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of the limit
+            warnings.filterwarnings("ignore", "(Possibly c|C)orrupt EXIF|Metadata Warning")
             yield file
     except InputError:
         raise
@@ -128,7 +131,7 @@ def _check_size(path: Path, pixels: int) -> None:
         raise InputError(msg)
 
 
-def _despite_texts(file: BinaryIO, work: Callable[[BinaryIO], T]) -> T:
+def _despite_texts(file: File, work: Callable[[File], T]) -> T:
     """Pillow gives up on PNGs with large texts, which programs that make images leave in them: then without."""
     try:
         return work(file)
@@ -150,13 +153,11 @@ def _without_texts(png: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _opened(file: BinaryIO, path: Path) -> ImageFile:
+def _opened(file: File, path: Path) -> ImageFile:
     """By Pillow, not loaded yet. The file is ours: of a path, Pillow maps plain TIFFs, and garbles those it turns."""
     file.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of the limit
-            image = Image.open(file)
+        image = Image.open(file)
     except Image.DecompressionBombError as error:
         found = re.search(r"\d+", str(error))
         _check_size(path, int(found[0]) if found else MOST_PIXELS + 1)
@@ -170,7 +171,7 @@ def _opened(file: BinaryIO, path: Path) -> ImageFile:
     return image
 
 
-def _from_tiff(file: BinaryIO, path: Path) -> Samples:
+def _from_tiff(file: File, path: Path) -> Samples:
     page = tiff.look(path)
     _check_size(path, page.width * page.height)
     if page.pages > 1:
@@ -183,7 +184,7 @@ def _from_tiff(file: BinaryIO, path: Path) -> Samples:
     return replace(tiff.read(path, page), exif=_exif(lambda: _exif_of_tiff(file)))
 
 
-def _exif_of_tiff(file: BinaryIO) -> Image.Exif:
+def _exif_of_tiff(file: File) -> Image.Exif:
     """Without its pixels, for which Pillow may have no mode."""
     file.seek(0)
     exif = Image.Exif()
@@ -191,7 +192,7 @@ def _exif_of_tiff(file: BinaryIO) -> Image.Exif:
     return exif
 
 
-def _by_pillow(file: BinaryIO, path: Path) -> Samples:
+def _by_pillow(file: File, path: Path) -> Samples:
     """Whatever is no TIFF."""
 
     def opened() -> ImageFile:
