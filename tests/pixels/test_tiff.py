@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 from srrepro.errors import InputError
 from srrepro.pixels.decoding import decoded
@@ -91,10 +90,8 @@ def test_alpha_is_set_apart_and_undone_where_colours_were_multiplied(
     dtype = np.uint8 if bits == 8 else np.uint16
     levels = _rng.integers(0, white + 1, (9, 13, 3 if colours == "rgb" else 1)).astype(dtype)
     alpha = _rng.integers(white // 2, white + 1, (9, 13)).astype(dtype)
-    if kind == "assocalpha":
-        stored = np.rint(levels.astype(float) * alpha[..., None] / white).astype(dtype)
-    else:
-        stored = levels
+    shown = levels * (alpha[..., None] / white) if kind == "assocalpha" else levels
+    stored = np.rint(shown).astype(dtype)
     if colours == "miniswhite":
         stored = white - stored
     stored = np.dstack([stored, alpha])
