@@ -164,7 +164,7 @@ def read(path: Path, page: Page) -> Samples:
     if page.photometric == _CMYK:
         light = (white - levels).astype(np.uint64)
         levels = ((light[..., :3] * light[..., 3:] + white // 2) // white).astype(levels.dtype)
-    if alpha is not None and _ASSOCIATED in page.extra:
+    if alpha is not None and next(kind for kind in page.extra if kind in {_ASSOCIATED, _STRAIGHT}) == _ASSOCIATED:
         levels = _unmixed(levels, alpha, white)
     return Samples(np.ascontiguousarray(levels), white, alpha, page.orientation, page.profile)
 

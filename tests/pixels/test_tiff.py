@@ -226,6 +226,16 @@ def test_other_kinds_are_refused(kind: str, tmp_path: Path) -> None:
         read(tmp_path / "image.tif")
 
 
+def test_chroma_that_is_thinned_out_without_compression_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, COLOUR, photometric="ycbcr")
+    assert read(path).shape == COLOUR.shape
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["YCbCrSubSampling"].overwrite((2, 2))
+    with pytest.raises(InputError, match="its colours are YCbCr, thinned out and not compressed"):
+        read(path)
+
+
 @pytest.mark.parametrize("pixels", [COLOUR, COLOUR_16], ids=["8", "16"])
 def test_of_pages_the_first_is_read_and_that_is_said(
     pixels: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
