@@ -38,6 +38,7 @@ from srrepro.jobs.suites import SUITES
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.pixels import images
+from srrepro.pixels.picture import read as read_picture
 from srrepro.pixels.resize import imresize
 from srrepro.protocols.named import PROTOCOLS, VDSR_Y
 from srrepro.reporting import provenance
@@ -197,10 +198,12 @@ def test_completing_a_verb_does_not_wait_for_pytorch() -> None:
             "'5' was asked for, but there are networks for 2, 3 and 4.",
         ),
         (("upscale", "none.png", "out.png", "--scale", 3), "none.png was to be read as an image"),
-        (("upscale", "none.png", "out.webp", "--scale", 3), "'.webp' is none of .bmp"),
+        (("upscale", "none.png", "out.gif", "--scale", 3), "'.gif' is none of .bmp"),
         (("upscale", "none.png", "out", "--scale", 3), "'no suffix' is none of"),
         (("upscale", "none.png", "nowhere/out.png", "--scale", 3), "no folder nowhere"),
         (("upscale", "none.png", "out.png"), "--scale"),
+        (("upscale", "none.png", "out.png", "--scale", 17), "17.0 is not in the range 1<=x<=16"),
+        (("prepare", "Set6"), "no set 'Set6'"),
         (("prepare", "set5"), "no set 'set5'. Did you mean Set5?"),
         (("prepare", "--mirror", "nowhere"), "nowhere"),
         (("train", "srcnn-915", "--scale", 3, "--budget", 0), "--budget"),
@@ -377,7 +380,7 @@ def test_upscale_writes_an_upright_picture_in_colour(picture: Path, tmp_path: Pa
     target = tmp_path / "large.png"
     text = succeeded("upscale", picture, target, "--scale", 3)
     assert f"written: {target}, 90×120, by srcnn-915-quick" in text
-    upright = images.read(picture, upright=True)
+    upright = read_picture(picture).levels
     assert upright.shape == (40, 30, 3)
     assert (images.read(target) == load("srcnn-915-quick", 3).image(upright)).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["large.png", "photo.jpg"]

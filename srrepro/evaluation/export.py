@@ -6,7 +6,6 @@ A file is read back and must give srrepro's own estimates on images of odd sizes
 import copy
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,11 +26,12 @@ from srrepro import models
 from srrepro.data.registry import DataFolder, members, sha256_of
 from srrepro.errors import Failed, InputError
 from srrepro.evaluation import weights
-from srrepro.evaluation.arrays import READERS
+from srrepro.evaluation.arrays import READERS, STATE_DICTS
 from srrepro.evaluation.upscaler import Upscaler, load
 from srrepro.hardware import PLAIN
 from srrepro.protocols.named import protocol_named
 from srrepro.protocols.protocol import Protocol
+from srrepro.whole import whole
 
 SUFFIXES = (".onnx", ".mat", ".pth")
 SIZES = ((37, 53), (16, 71), (9, 5))
@@ -80,7 +80,7 @@ def write(upscaler: Upscaler, target: Path, about: dict[str, str]) -> Exported:
     InputError, Failed : as for `export`.
     """
     writer = {".onnx": _write_onnx, ".mat": _write_mat, ".pth": _write_pth}[target.suffix]
-    with _whole_or_none(target) as part:
+    with whole(target) as part:
         return writer(upscaler, about, part, target)
 
 
@@ -113,26 +113,14 @@ def check_target(path: Path, *, force: bool) -> None:
         raise InputError(msg)
 
 
-@contextmanager
-def _whole_or_none(target: Path) -> Iterator[Path]:
-    """Where to write: it becomes `target` when all has gone well."""
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".srrepro-") as made:
-            part = Path(made) / target.name
-            yield part
-            part.replace(target)
-    except OSError as error:
-        msg = f"A network was to be written to {target}, but could not be: {error}."
-        raise InputError(msg) from error
-
-
 def _file_of(subject: str, scale: int, folder: DataFolder) -> Path:
     """The weight file that `load` reads."""
     if subject in models.authors():
         released = models.authors()[subject]
         file = next(file for file in members(released.set) if file.name == released.files[scale])
         return folder.root / file.path
-    return Path(subject) if Path(subject).suffix in {".safetensors", *READERS} else weights.shipped(subject, scale)
+    path = Path(subject.partition("=")[2] or subject).expanduser()
+    return path if path.suffix in {".safetensors", *READERS, *STATE_DICTS} else weights.shipped(subject, scale)
 
 
 def _about(upscaler: Upscaler, file: Path) -> dict[str, str]:
@@ -158,6 +146,8 @@ def _about(upscaler: Upscaler, file: Path) -> dict[str, str]:
 def _whose(upscaler: Upscaler) -> str:
     if upscaler.subject.origin == "trained":
         return "trained by srrepro"
+    if upscaler.subject.origin == "given":
+        return "trained by another program"
     known = upscaler.subject.name in models.authors()
     return "released by the authors" if known else "in the authors' layout; whose is not known"
 
@@ -166,9 +156,11 @@ def _protocol_of(upscaler: Upscaler) -> Protocol:
     """What the numbers of the network are measured by."""
     subject = upscaler.subject
     if subject.origin == "authors":
-        alike = [known for known in models.authors().values() if subject.model == known.model]
-        return protocol_named(alike[0].protocol)
-    training = models.recipe(subject.name).training
+        released = next(known for known in models.authors().values() if subject.model == known.model)
+        return protocol_named(released.protocol)
+    named = [recipe for recipe in models.recipes().values() if subject.name == recipe.name]
+    alike = named or [recipe for recipe in models.recipes().values() if subject.model == recipe.model]
+    training = alike[0].training
     return protocol_named(training.protocol if training else None)
 
 
@@ -178,7 +170,7 @@ def _takes(upscaler: Upscaler, protocol: Protocol) -> str:
     shape = f"float32 (batch, {takes.channels}, height, width)"
     if takes.small:
         return f"{colour} of the small image; {shape}"
-    edges = ", edges repeated as by an older MATLAB" if protocol.border == "clamp" else ""
+    edges = ", edges repeated as by an older MATLAB" if protocol.resizer == "matlab-clamp" else ""
     clamp = "" if protocol.clamp is None else f", then held between {protocol.clamp[0]} and {protocol.clamp[1]} / 255"
     resized = f"enlarged to x{upscaler.scale} by MATLAB's bicubic imresize{edges}{clamp}"
     return f"{colour} of the small image, {resized}; {shape}"

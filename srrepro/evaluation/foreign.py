@@ -50,7 +50,8 @@ def read_foreign(path: Path, scale: int, model: str | None = None) -> tuple[Subj
         msg = f"The weights {path} were to be read, but do not fit {asked} at x{scale}. The file has {_shown(tensors)}."
         raise InputError(msg)
     if len(papers) > 1:
-        msg = f"The weights {path} fit several networks. Name the right one: --model {' or --model '.join(fitting)}."
+        named = " or ".join(f"{name}={path}" for name in fitting)
+        msg = f"The weights {path} fit several networks. Name the right one: {named}."
         raise InputError(msg)
     recipe = models.recipe(next(iter(fitting)))
     names = fitting[recipe.name]
@@ -113,13 +114,14 @@ def _shortened(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, str]]:
 
 
 def _one_of_each_network(scale: int) -> list[Recipe]:
-    """Of all recipes with the same network of the same paper, the one with the shortest name."""
-    first: dict[str, Recipe] = {}
+    """Of all recipes with the same network, or of the same paper, the one with the shortest name."""
+    first: dict[object, Recipe] = {}
     for recipe in sorted(models.recipes().values(), key=lambda recipe: (len(recipe.name), recipe.name)):
         served = recipe.training.scales if recipe.training else None
-        if recipe.training is not None and scale in (served or (scale,)):
-            first.setdefault(recipe.model, recipe)
-    return list(first.values())
+        fits = recipe.training is not None and scale in (served or (scale,))
+        if fits and not {recipe.model, recipe.network} & first.keys():
+            first |= {recipe.model: recipe, recipe.network: recipe}
+    return list({recipe.name: recipe for recipe in first.values()}.values())
 
 
 def _layer(name: str) -> str:

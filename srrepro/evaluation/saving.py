@@ -10,8 +10,9 @@ from numpy import ndarray
 
 from srrepro.errors import InputError
 from srrepro.evaluation.measure import Estimate, Photograph
-from srrepro.pixels import images
+from srrepro.pixels import picture
 from srrepro.pixels.color import studio
+from srrepro.pixels.picture import Picture
 from srrepro.pixels.resize import imresize
 from srrepro.protocols.degradation import Planes, modcrop
 from srrepro.protocols.protocol import LEVELS, quantise, with_chroma
@@ -21,7 +22,7 @@ SATURATED = 32.0
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Saved:
     """Writes `NAME_xSCALE.png` and `NAME_xSCALE_error.png` of every image into a folder, as `evaluate` comes to them.
 
     Colour is the photograph's own, shrunk and enlarged. In a map white is right, red too bright, blue too dark.
@@ -41,10 +42,8 @@ class Pictures:
     def __call__(self, name: str, planes: Planes, estimate: Estimate) -> None:
         photograph = next(pixels for known, pixels in self.photographs if known == name)
         stem = f"{Path(name).stem}_x{self.scale}"
-        images.write(self.folder / f"{stem}.png", quantise(self._coloured(estimate, photograph)))
-        images.write(
-            self.folder / f"{stem}_error.png", error_map(_levels(estimate * LEVELS) - _levels(planes.reference))
-        )
+        _write(self.folder / f"{stem}.png", quantise(self._coloured(estimate, photograph)))
+        _write(self.folder / f"{stem}_error.png", error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
 
     def _coloured(self, estimate: Estimate, photograph: UInt8[ndarray, "H W *d"]) -> Float[ndarray, "h w *e"]:
         if estimate.ndim == 3 or photograph.ndim == 2:
@@ -54,6 +53,10 @@ class Pictures:
         border = (enlarged.shape[0] - estimate.shape[0]) // 2
         inside = slice(border, border + estimate.shape[0]), slice(border, border + estimate.shape[1])
         return with_chroma(estimate, enlarged[inside])
+
+
+def _write(path: Path, levels: UInt8[ndarray, "h w *c"]) -> None:
+    picture.write(path, Picture(levels))
 
 
 def _levels(image: Real[ndarray, "h w *c"]) -> Real[ndarray, "h w"]:

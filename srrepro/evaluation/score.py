@@ -12,6 +12,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.measure import Estimate, Keep, Score, TestSet, judge
 from srrepro.pixels import images
 from srrepro.pixels.color import studio
+from srrepro.pixels.folders import SUFFIXES
 from srrepro.pixels.naming import partners
 from srrepro.progress import say, track
 from srrepro.protocols.degradation import Planes
@@ -37,7 +38,7 @@ class Pictures:
         if not self.folder.is_dir():
             msg = f"Pictures were to be read from {self.folder}, but there is no such folder."
             raise InputError(msg)
-        kinds = images.SUFFIXES | {ARRAYS}
+        kinds = SUFFIXES | {ARRAYS}
         found = sorted(path for path in self.folder.glob(self.only) if path.suffix.lower() in kinds)
         return partners(references, [path for path in found if not path.name.startswith(".")], what=str(self.folder))
 

@@ -10,23 +10,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
+from numpy.typing import DTypeLike
 from torch import Tensor, nn
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
-from srrepro.errors import InputError
+from srrepro.errors import InputError, instead
 from srrepro.evaluation import foreign, weights
 from srrepro.evaluation.arrays import READERS, STATE_DICTS
 from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware
 from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
 from srrepro.models.recipe import Input, takes
-from srrepro.pixels.color import as_rgb, from_ycbcr, to_ycbcr
+from srrepro.pixels.color import as_rgb, rgb_of, to_ycbcr
 from srrepro.pixels.resize import imresize
+from srrepro.pixels.samples import Enlarged, Levels
 from srrepro.progress import track
-from srrepro.protocols.protocol import LEVELS, quantise
+from srrepro.protocols.protocol import LEVELS
 
 WEIGHT_FILES = " ".join(dict.fromkeys([".safetensors", *READERS, *STATE_DICTS]))
 PROBE = 64
@@ -120,7 +122,7 @@ class Upscaler:
         return most
 
     @torch.inference_mode()
-    def estimate(self, image: Float[ndarray, "h w *c"], *, shown: bool = False) -> Float32[ndarray, "H W *c"]:
+    def estimate(self, image: Float[ndarray, "h w *c"]) -> Float32[ndarray, "H W *c"]:
         """The network's image for one that it takes, both of about 0 to 1; neither clipped nor rounded.
 
         Raises
@@ -140,9 +142,7 @@ class Upscaler:
         fitting = self.hardware.memory // self._bytes_per_pixel
         whole = height * width <= fitting or not self._radius
         side = max(height, width) if whole else math.isqrt(fitting) - 2 * self._radius
-        tiles = list(_tiles(height, width, side, overlap=self._radius))
-        what = f"{self.subject.name}, {width}×{height}, tiles"
-        for inside, around, kept in track(tiles, what, total=len(tiles)) if shown else tiles:
+        for inside, around, kept in _tiles(height, width, side, overlap=self._radius):
             tile = planes[:, *around].to(self._on.device)[None].to(memory_format=torch.channels_last)
             with (
                 self._convolutions(),
@@ -171,43 +171,108 @@ class Upscaler:
     def _pairs(self) -> Pairs:
         return pairs_of(self.network.eval(), self.takes.channels, PROBE)
 
-    def image(self, picture: UInt8[ndarray, "h w *c"]) -> UInt8[ndarray, "H W *c"]:
-        """A picture enlarged: as RGB, or luminance by the network and chroma by bicubic; grey stays grey."""
+    def image(self, picture: Levels) -> Enlarged:
+        """A picture of 8 or 16 bits enlarged: as RGB, or luminance by the network and chroma by bicubic.
+
+        Grey stays grey: in studio range, the range of luminance, for the network that was trained on that, and back.
+        """
+        enlarged = self.room_for(picture)
+        bands = len(self.bands(*picture.shape[:2]))
+        what = f"{self.subject.name}, {picture.shape[1]}×{picture.shape[0]}, bands"
+        for _ in track(self.fill(enlarged, picture), what, total=bands):
+            pass
+        return enlarged
+
+    def room_for(self, picture: Levels) -> Enlarged:
+        """What `fill` fills."""
+        height, width, *channels = picture.shape
+        return np.empty((height * self.scale, width * self.scale, *channels), picture.dtype)
+
+    def fill(self, enlarged: Enlarged, picture: Levels) -> Iterator[None]:
+        """`image` band by band, so that no more than a band is held as floating point; yields after each.
+
+        Bands overlap by as far as a pixel reaches. They are the whole's pixels but for rounding, which moves about one
+        in 10,000 by a level: at x3 PyTorch's bicubic weights depend on the place in their last bits, and sums of many
+        layers on the size of what is summed.
+        """
+        for inside, around, kept in self.bands(*picture.shape[:2]):
+            band = self._band(picture[around])
+            enlarged[_longer(inside, self.scale)] = band[_longer(kept, self.scale)]
+            yield
+
+    def bands(self, height: int, width: int) -> list["Part"]:
+        """Rows of a picture that are computed together; all if the network says of no pixel how far it reaches."""
+        if getattr(self.network, "radius", None) is None:
+            return list(_parts(height, height, overlap=0))
+        overlap = _BICUBIC + (self._radius if self.takes.small else math.ceil(self._radius / self.scale))
+        colours = self.scale**2 * _COLOURS
+        planes = (self.scale // self._factor) ** 2 * self._bytes_per_pixel
+        whole, in_tiles = (self.hardware.memory // (each * width) - 2 * overlap for each in (colours + planes, colours))
+        rows = max(whole, min(in_tiles, 4 * overlap), overlap, 1)
+        return list(_parts(height, min(rows, max(_ROWS, 32 * overlap)), overlap=overlap))
+
+    def _band(self, low: Levels) -> Enlarged:
+        white = np.iinfo(low.dtype).max
+        levels = low if white == LEVELS else low / (white / LEVELS)
         if self.takes.channels == 3:
-            enlarged = quantise(self._enlarged(as_rgb(picture) / LEVELS))
-            return enlarged if picture.ndim == 3 else enlarged[..., 1]
-        if picture.ndim == 2:
-            return quantise(self._enlarged(picture / LEVELS))
-        low = to_ycbcr(picture)
-        ycbcr = imresize(low, self.scale)
-        ycbcr[..., 0] = self._enlarged(low[..., 0] / LEVELS) * LEVELS
-        return from_ycbcr(ycbcr)
+            rgb = self._enlarged(as_rgb(levels) / LEVELS).astype(np.float64) * LEVELS
+            return _rounded(rgb if low.ndim == 3 else rgb[..., 1], low.dtype)
+        if low.ndim == 2:
+            grey = (self._enlarged((_BLACK + levels * _STUDIO) / LEVELS).astype(np.float64) * LEVELS - _BLACK) / _STUDIO
+            return _rounded(grey, low.dtype)
+        ycbcr = to_ycbcr(levels)
+        luminance = self._enlarged(ycbcr[..., 0] / LEVELS).astype(np.float64) * LEVELS
+        chroma = imresize(ycbcr[..., 1:], self.scale)
+        return _rounded(rgb_of(np.concatenate([luminance[..., None], chroma], axis=2)), low.dtype)
 
     def _enlarged(self, low: Float[ndarray, "h w *c"]) -> Float32[ndarray, "H W *c"]:
-        return self.estimate(low if self.takes.small else imresize(low, self.scale), shown=True)
+        return self.estimate(low if self.takes.small else imresize(low, self.scale))
 
 
+_BICUBIC = 2
+"""Pixels that bicubic interpolation looks at on either side."""
+_ROWS = 256
+"""Of a band at most, so that progress is seen; more where bands overlap much."""
+_COLOURS = 160
+"""Bytes that a pixel of the enlarged picture takes while it is computed: some copies of it as float64."""
+_BLACK, _STUDIO = 16, 219 / 255
+"""Black of studio range, and how much narrower than full range it is."""
+
+
+def _rounded(levels: Float64[ndarray, "h w *c"], kind: DTypeLike) -> Levels:
+    """Levels of about 0 to 255 as whole numbers of 8 or 16 bits, clipped, halves up."""
+    scaled = np.clip(levels, 0, LEVELS) * (np.iinfo(kind).max / LEVELS)
+    return np.asarray(scaled + 0.5).astype(kind)
+
+
+Part = tuple[slice, slice, slice]
+"""Of a line: what is given, what it is computed from, and where in that it lies."""
 Area = tuple[slice, slice]
 Tile = tuple[Area, Area, Area]
 
 
 def _times(area: Area, factor: int) -> Area:
-    rows, columns = (slice(part.start * factor, part.stop * factor) for part in area)
+    rows, columns = (_longer(part, factor) for part in area)
     return rows, columns
+
+
+def _longer(part: slice, factor: int) -> slice:
+    return slice(part.start * factor, part.stop * factor)
 
 
 def _tiles(height: int, width: int, side: int, *, overlap: int) -> Iterator[Tile]:
     """What a tile gives, what it is computed from, and where in that it lies; a tile ends where the image does."""
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            inside, around, kept = [], [], []
-            for start, length in ((top, height), (left, width)):
-                end = min(start + side, length)
-                begin = max(0, start - overlap)
-                inside.append(slice(start, end))
-                around.append(slice(begin, min(length, end + overlap)))
-                kept.append(slice(start - begin, end - begin))
-            yield (inside[0], inside[1]), (around[0], around[1]), (kept[0], kept[1])
+    for rows in _parts(height, side, overlap=overlap):
+        for columns in _parts(width, side, overlap=overlap):
+            inside, around, kept = zip(rows, columns, strict=True)
+            yield inside, around, kept
+
+
+def _parts(length: int, size: int, *, overlap: int) -> Iterator[Part]:
+    for start in range(0, length, size):
+        end = min(start + size, length)
+        begin = max(0, start - overlap)
+        yield slice(start, end), slice(begin, min(length, end + overlap)), slice(start - begin, end - begin)
 
 
 def load(
@@ -223,7 +288,8 @@ def load(
     Parameters
     ----------
     recipe_or_path
-        a recipe's name, the name of released weights (with `folder`, from which they are fetched), a file.
+        a recipe's name, the name of released weights (with `folder`, from which they are fetched), a file, or
+        `RECIPE=FILE`, where FILE alone would fit several networks.
     scale
         2, 3 or 4.
     model
@@ -248,7 +314,10 @@ def load(
 def _subject_and_network(
     recipe_or_path: str | Path, scale: int, model: str | None, folder: DataFolder | None
 ) -> tuple[Subject, nn.Module]:
-    name, path = str(recipe_or_path), Path(recipe_or_path).expanduser()
+    name = str(recipe_or_path)
+    if model is None and name.partition("=")[0] in models.recipes() and "=" in name:
+        model, _, name = name.partition("=")
+    path = Path(name).expanduser()
     if path.suffix in {".safetensors", *READERS, *STATE_DICTS}:
         return _from_file(path, scale, model)
     if model is not None:
@@ -260,8 +329,8 @@ def _subject_and_network(
             raise InputError(msg)
         return weights.fetch_authors(folder, models.authors()[name], scale)
     if name not in models.recipes():
-        known = ", ".join([*models.recipes(), *models.authors()])
-        msg = f"{name!r} is neither a weight file ({WEIGHT_FILES}) nor one of: {known}."
+        known = [*models.recipes(), *models.authors()]
+        msg = f"{name!r} is neither a weight file ({WEIGHT_FILES}) nor a name. {instead(name, known)}"
         raise InputError(msg)
     recipe = models.recipe(name)
     if recipe.training is None:

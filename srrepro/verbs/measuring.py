@@ -17,14 +17,24 @@ from srrepro.evaluation.explain_pictures import examine
 from srrepro.evaluation.lows import with_lows
 from srrepro.evaluation.measure import Score, TestSet
 from srrepro.evaluation.measure import evaluate as scores_of
-from srrepro.evaluation.saving import Pictures as Saved
+from srrepro.evaluation.saving import Saved
 from srrepro.evaluation.score import Pictures
 from srrepro.evaluation.upscaler import load
 from srrepro.evaluation.weights import Subject, given
 from srrepro.hardware import Hardware
 from srrepro.jobs.carry_out import carry_out
 from srrepro.jobs.job import Measure, Workspace, recorded
-from srrepro.options import RECORDED, places, record_option, runs_on, scale_option, verb
+from srrepro.options import (
+    RECORDED,
+    OneOf,
+    places,
+    record_option,
+    runs_on,
+    scale_option,
+    sets_begun,
+    subject_argument,
+    verb,
+)
 from srrepro.progress import say
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import explaining, tables
@@ -62,7 +72,7 @@ def shows(function: F) -> F:
 protocol_option = click.option(
     "--protocol",
     "protocol_name",
-    type=click.Choice(list(PROTOCOLS)),
+    type=OneOf(list(PROTOCOLS)),
     default=MATLAB_Y.name,
     show_default=True,
     help="The measurement. vdsr-y-v1 is that of the VDSR paper's tables: the interpolated luminance is clamped.",
@@ -70,9 +80,17 @@ protocol_option = click.option(
 
 
 @verb(epilog="Example: srrepro evaluate srcnn-915-quick --scale 3 --set Set5 --set mine=~/photos")
-@click.argument("subject", metavar="RECIPE|WEIGHTS")
+@subject_argument
 @scale_option
-@click.option("--set", "names", multiple=True, required=True, metavar="SET|NAME=DIR", help="May be repeated.")
+@click.option(
+    "--set",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="SET|NAME=DIR",
+    shell_complete=sets_begun,
+    help="May be repeated.",
+)
 @protocol_option
 @click.option("--model", metavar="RECIPE", help="Whose network WEIGHTS of another program are for, if in doubt.")
 @click.option(
