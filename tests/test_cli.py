@@ -172,7 +172,7 @@ def test_completing_a_verb_does_not_wait_for_pytorch() -> None:
     about = {"_SRREPRO_COMPLETE": "bash_complete", "COMP_WORDS": "srrepro e", "COMP_CWORD": "1"}
     words = (sys.executable, "-X", "importtime", "-c", code)
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | about)
-    assert done.stdout.split() == ["plain,evaluate", "plain,export"]
+    assert done.stdout.split() == ["plain,evaluate", "plain,explain", "plain,export"]
     assert not re.search(r"\| +(torch|numpy)$", done.stderr, re.MULTILINE)
 
 
@@ -1011,7 +1011,7 @@ def test_a_set_is_measured_under_the_protocol_that_is_asked_for(tmp_path: Path) 
     assert (usual["protocol"], clamped["protocol"]) == ("matlab-y-v1", "vdsr-y-v1")
     assert usual["psnr_db"] - clamped["psnr_db"] > 0.01  # a grey photograph has levels beyond studio range
     assert clamped["psnr_db"] == clamped["bicubic_psnr_db"]
-    assert "'vdsr-y-v1'" in refused(*words, "--protocol", "vdsr-y-v2")
+    assert "Did you mean vdsr-y-v1?" in refused(*words, "--protocol", "vdsr-y-v2")
 
 
 def test_weights_that_ship_are_measured_under_another_protocol(

@@ -79,7 +79,7 @@ def bench(
             measured = job()
             speed.record(measured, results / "speed.csv", under)  # now: the next one may take minutes
             rows += measured
-    new = pd.DataFrame([asdict(row) for row in rows])
+    new = pd.DataFrame([asdict(row) | under for row in rows])
     if as_json:
         click.echo(new.to_json(orient="records", indent=2, double_precision=15))
     else:

@@ -77,7 +77,7 @@ def test_bicubic_needs_no_weights() -> None:
 
 
 def test_an_unknown_name_is_told_what_there_is() -> None:
-    with pytest.raises(InputError, match=r"'srcnn-916' is neither .*srcnn-915.*srcnn-955-authors-imagenet"):
+    with pytest.raises(InputError, match=r"'srcnn-916' is neither .* nor a name\. Did you mean srcnn-915, "):
         load("srcnn-916", 3)
 
 
