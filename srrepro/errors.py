@@ -49,7 +49,7 @@ def instead(name: str, known: Iterable[str]) -> str:
     begun = [each for each in names if asked and each.startswith(asked)]
     near = [asked] if asked in names else begun[:3] or get_close_matches(asked, names, cutoff=0.7)
     if near:
-        return f"Did you mean {_listed([names[each] for each in names if each in near], 'or')}?"
+        return f"Did you mean {_listed([names[each] for each in near], 'or')}?"
     return f"There are {_listed(list(names.values()), 'and')}."
 
 

@@ -15,6 +15,7 @@ from numpy import ndarray
 from srrepro.data.registry import DataFolder, fetch, members
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
+from srrepro.evaluation.upscaler import FARTHEST
 from srrepro.evaluation.weights import Subject
 from srrepro.models.recipe import Input
 from srrepro.pixels import images
@@ -90,8 +91,6 @@ class TestSet:
 
 BICUBIC = "bicubic_"
 """Before the names of metrics: the interpolated image's own."""
-FARTHEST = 8.0
-"""An estimate of about 0 to 1 may go beyond, as a network that is hardly trained does; levels of 255 go farther."""
 
 
 @dataclass(frozen=True)

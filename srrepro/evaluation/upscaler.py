@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
 from numpy.typing import DTypeLike
+from PIL import Image
 from torch import Tensor, nn
 
 from srrepro import models
@@ -25,12 +26,15 @@ from srrepro.hardware import Hardware
 from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
 from srrepro.models.recipe import Input, takes
 from srrepro.pixels.color import as_rgb, rgb_of, to_ycbcr
+from srrepro.pixels.picture import levels_of
 from srrepro.pixels.resize import imresize
 from srrepro.pixels.samples import Enlarged, Levels
 from srrepro.progress import track
 from srrepro.protocols.protocol import LEVELS
 
 WEIGHT_FILES = " ".join(dict.fromkeys([".safetensors", *READERS, *STATE_DICTS]))
+FARTHEST = 8.0
+"""An image of about 0 to 1 may go beyond; levels of 255 go farther."""
 PROBE = 64
 """Pixels of a side of the image that shapes are found out with."""
 
@@ -127,8 +131,10 @@ class Upscaler:
 
         Raises
         ------
-        InputError : the image has other channels, or the output is not of the size that it should have.
+        InputError : the image has other channels, is none of about 0 to 1, or the output is not of the size that it
+            should have.
         """
+        self._check_values(image)
         channels = 1 if image.ndim == 2 else image.shape[2]
         if channels != self.takes.channels:
             msg = f"{self.subject.name} takes {self.takes.name}, but was given an image of {channels} channels."
@@ -160,6 +166,18 @@ class Upscaler:
             estimate[:, *_times(inside, times)] = output[0][:, *_times(kept, times)].float().cpu()
         return (estimate[0] if image.ndim == 2 else estimate.movedim(0, 2)).numpy()
 
+    def _check_values(self, image: ndarray) -> None:
+        asked = f"{self.subject.name} takes floats of about 0 to 1"
+        if image.dtype.kind != "f":
+            msg = f"{asked}, but was given {image.dtype}. Divide levels by 255, or give the picture to image()."
+            raise InputError(msg)
+        if not np.isfinite(image).all():
+            msg = f"{asked}, but was given values that are not finite (NaN or infinite)."
+            raise InputError(msg)
+        if image.size and np.abs(image).max() > FARTHEST:
+            msg = f"{asked}, but was given values up to {image.max():.4g}. Divide levels by 255."
+            raise InputError(msg)
+
     def luminance(self, interpolated: Float[ndarray, "h w"]) -> Float32[ndarray, "H W"]:
         """`estimate` of a luminance, by the name that it was public under first."""
         return self.estimate(interpolated)
@@ -171,11 +189,22 @@ class Upscaler:
     def _pairs(self) -> Pairs:
         return pairs_of(self.network.eval(), self.takes.channels, PROBE)
 
-    def image(self, picture: Levels) -> Enlarged:
+    def image(self, picture: Levels | Image.Image | str | Path) -> Enlarged:
         """A picture of 8 or 16 bits enlarged: as RGB, or luminance by the network and chroma by bicubic.
 
         Grey stays grey: in studio range, the range of luminance, for the network that was trained on that, and back.
+
+        Parameters
+        ----------
+        picture
+            grey (h, w) or RGB (h, w, 3) of uint8 or uint16, an image of Pillow's, or the name of a file. Transparency
+            is left out; `srrepro upscale` keeps it.
+
+        Raises
+        ------
+        InputError : no such file, or an array of another kind.
         """
+        picture = levels_of(picture)
         enlarged = self.room_for(picture)
         bands = len(self.bands(*picture.shape[:2]))
         what = f"{self.subject.name}, {picture.shape[1]}×{picture.shape[0]}, bands"
@@ -303,12 +332,15 @@ def load(
     ------
     InputError : no such recipe or file, no weights for this scale, or weights that are not finite.
     """
-    subject, network = _subject_and_network(recipe_or_path, scale, model, folder)
+    if scale not in (2, 3, 4):
+        msg = f"{recipe_or_path} was asked for at x{scale!r}, but networks are made for the scales 2, 3 and 4."
+        raise InputError(msg)
+    subject, network = _subject_and_network(recipe_or_path, int(scale), model, folder)
     broken = [name for name, values in network.state_dict().items() if not values.isfinite().all()]
     if broken:
         msg = f"The weights {recipe_or_path} were to be used, but {broken[0]} holds values that are not finite."
         raise InputError(msg)
-    return Upscaler(subject, network, scale, hardware or Hardware())
+    return Upscaler(subject, network, int(scale), hardware or Hardware())
 
 
 def _subject_and_network(

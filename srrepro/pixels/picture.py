@@ -81,6 +81,35 @@ def read(path: Path) -> Picture:
     )
 
 
+def levels_of(given: Levels | Image.Image | str | Path) -> Levels:
+    """What somebody hands over as a picture: an array, an image of Pillow's or the name of a file.
+
+    Raises
+    ------
+    InputError : it is no picture of 8 or 16 bits.
+    """
+    if isinstance(given, str | Path):
+        return read(Path(given).expanduser()).levels
+    if isinstance(given, Image.Image):
+        return np.asarray(given.convert("L" if given.mode in {"1", "L", "LA"} else "RGB"))
+    asked = "A picture was to be enlarged"
+    if not isinstance(given, ndarray):
+        msg = f"{asked}, but {type(given).__name__} is no array, no image of Pillow's and no name of a file."
+        raise InputError(msg)
+    if given.dtype.kind == "f":
+        msg = f"{asked}, but is of floats. Give levels: (255 * picture).clip(0, 255).round().astype('uint8')."
+        raise InputError(msg)
+    if (
+        given.dtype not in (np.uint8, np.uint16)
+        or given.ndim not in (2, 3)
+        or (given.ndim == 3 and given.shape[2] != 3)
+    ):
+        more = " Transparency goes apart: picture[..., :3]." if given.shape[2:] == (4,) else ""
+        msg = f"{asked}, but is {given.shape} of {given.dtype}; grey (h, w) or RGB (h, w, 3) of uint8 is taken.{more}"
+        raise InputError(msg)
+    return given
+
+
 def upright(image: ndarray, orientation: int) -> ndarray:
     """Turned and mirrored as EXIF's orientation asks."""
     if orientation > 4:

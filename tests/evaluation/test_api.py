@@ -119,6 +119,38 @@ def test_what_cannot_be_found_out_is_asked_for(photographs: Path) -> None:
         srrepro.evaluate(lambda y: y, photographs, scale=3, takes="small")
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_a_picture_may_be_handed_over_as_people_have_it(photographs: Path) -> None:
+    upscaler = srrepro.load("srcnn-915-quick", 3)
+    levels = np.asarray(Image.open(photographs / "cat.png"))
+    expected = upscaler.image(levels)
+    for given in (photographs / "cat.png", str(photographs / "cat.png"), Image.fromarray(levels)):
+        np.testing.assert_array_equal(upscaler.image(given), expected)
+    for given, message in (
+        (levels / 255, "is of floats. Give levels"),
+        (np.dstack([levels, levels[..., :1]]), r"Transparency goes apart: picture\[\.\.\., :3\]"),
+        (levels.astype(np.int64), "of int64; grey"),
+        (3, "int is no array"),
+    ):
+        with pytest.raises(InputError, match=message):
+            upscaler.image(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_estimate_is_of_floats_of_about_0_to_1() -> None:
+    upscaler = srrepro.load("bicubic", 3)
+    for given, message in (
+        (np.zeros((9, 9), np.uint8), "was given uint8. Divide levels by 255"),
+        (np.full((9, 9), 200.0), "values up to 200. Divide"),
+        (np.full((9, 9), np.nan), "not finite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            upscaler.estimate(given)
+    for scale in (5, 1, 2.5, "3"):
+        with pytest.raises(InputError, match="made for the scales 2, 3 and 4"):
+            srrepro.load("bicubic", scale)  # type: ignore[arg-type]
+
+
 def test_wrong_words_are_told_what_there_is(photographs: Path) -> None:
     with pytest.raises(InputError, match=r"no protocol 'psnr'\. The protocols are: matlab-y-v1"):
         srrepro.evaluate("bicubic", photographs, scale=3, protocol="psnr")
