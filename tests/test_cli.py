@@ -324,6 +324,16 @@ def test_small_images_of_others_are_fed(demo: Path, tmp_path: Path) -> None:
     assert "is 255×255, not 170×170" in refused("evaluate", "bicubic", *options, "--low", tmp_path / "LR")
 
 
+def test_small_images_beside_their_originals_are_found(tmp_path: Path) -> None:
+    """The layout of SelfExSR's release: x_HR.png and x_LR.png in one folder, for the set and for --low."""
+    both = CASES / "image_SRF_3"
+    words = ("evaluate", "bicubic", "--scale", 3, "--set", f"mine={both}", "--data", tmp_path, "--json")
+    result = srrepro(*words, "--low", both)
+    assert result.exit_code == 0, result.output
+    assert strict_json(result.stdout)[0]["images"] == 2
+    assert "levels of 255" in result.stderr
+
+
 def test_explain_names_the_likeliest(demo: Path) -> None:
     options = ("--set", "demo-test", "--data", demo, "--limit", 1)
     table = succeeded("explain", "srcnn-915-quick", *options)
@@ -332,6 +342,7 @@ def test_explain_names_the_likeliest(demo: Path) -> None:
     text = succeeded("explain", CASES / "srcnn_x3.pth", *options, "--reported", number[1])
     assert "Likeliest: layers padded with zeros" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
+    assert "Did you mean" in refused("explain", "bicubic", "--image", "kamera.png", *options)
     assert "nothing is named" in refused("explain")
     assert "none is known here" in refused("explain", "--published", "SRCNN", "Set5", 3)
     assert "only these are printed" in refused("explain", "--published", "vdsr", "Set5", 8)

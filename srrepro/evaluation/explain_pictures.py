@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from numpy import ndarray
 
-from srrepro.data.registry import DataFolder
 from srrepro.evaluation.explain import Finding, Image, Scores, mean_of
 from srrepro.evaluation.explain import told as told_of_numbers
-from srrepro.evaluation.measure import Estimate, Estimator, TestSet, border_of, check_values, without_border
+from srrepro.evaluation.measure import Estimate, Estimator, Photograph, border_of, check_values, without_border
 from srrepro.evaluation.practices import ALONE, RIGHT, Practice
 from srrepro.evaluation.score import Pictures, fitted
 from srrepro.evaluation.suspects import SUSPECTS, Suspect, apart_levels
@@ -56,12 +55,10 @@ class Examined:
 
 def examine(
     pictures: Pictures,
-    test_set: TestSet,
+    photographs: Sequence[Photograph],
     scale: int,
     *,
     protocol: Protocol,
-    data: DataFolder,
-    limit: int | None = None,
     network: Estimator | None = None,
 ) -> Examined:
     """Look for every usual fault in a folder of pictures.
@@ -70,7 +67,6 @@ def examine(
     ------
     InputError : as `score`.
     """
-    photographs = list(test_set.photographs(data, limit=limit))
     found = pictures.partners([name for name, _ in photographs])
     shown = track(photographs, f"examining {pictures.folder.name}", total=len(photographs))
     looks = [_Look(name, photograph, found[name], scale, protocol) for name, photograph in shown if name in found]

@@ -17,6 +17,8 @@ from srrepro.progress import say
 from srrepro.protocols.degradation import Degradation
 from srrepro.protocols.protocol import LEVELS
 
+_LOW = "*_LR.*"
+
 
 def with_lows(
     examples: Iterable[Example], pictures: Pictures, references: list[str], scale: int, how: Degradation
@@ -27,6 +29,8 @@ def with_lows(
     ------
     InputError : a small image is lacking, cannot be read, or is of another size than ours.
     """
+    if pictures.folder.is_dir() and any(pictures.folder.glob(_LOW)):  # beside the originals, as in SelfExSR's release
+        pictures = Pictures(pictures.folder, _LOW)
     found = pictures.partners(references)
     lacking = [name for name in references if name not in found]
     if lacking:

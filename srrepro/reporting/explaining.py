@@ -43,8 +43,8 @@ def of_pictures(examined: Examined, reported_db: float | None, reported_ssim: fl
     """How the pictures score as they are, by other ways of measuring, and after each fault is undone."""
     right = examined.score
     parts = [_table([right, *examined.practices], reported_db)]
-    undone = [(f"not {one.name}", f"{db:.3f}", f"{db - right.psnr_db:+.3f}") for one, db in examined.undone[:5]]
-    parts.append(_simple(undone, ("the pictures, if they were", "PSNR, dB", "gain")))
+    undone = [(one.name, f"{db:.3f}", f"{db - right.psnr_db:+.3f}") for one, db in examined.undone[:5]]
+    parts.append(_simple(undone, ("the pictures, if this is undone", "PSNR, dB", "gain")))
     if examined.made_by:
         rows = [(practice.name, f"{db:.1f}") for practice, db in examined.made_by[:5]]
         parts.append(_simple(rows, (f"the pictures beside {network}, and its", "PSNR, dB")))

@@ -10,12 +10,12 @@ import pandas as pd
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
-from srrepro.errors import InputError
+from srrepro.errors import InputError, instead
 from srrepro.evaluation import score as given_pictures
 from srrepro.evaluation.explain import findings
 from srrepro.evaluation.explain_pictures import examine
 from srrepro.evaluation.lows import with_lows
-from srrepro.evaluation.measure import Score, TestSet
+from srrepro.evaluation.measure import Photograph, Score, TestSet
 from srrepro.evaluation.measure import evaluate as scores_of
 from srrepro.evaluation.saving import Saved
 from srrepro.evaluation.score import Pictures
@@ -35,6 +35,7 @@ from srrepro.options import (
     subject_argument,
     verb,
 )
+from srrepro.pixels.naming import own_name
 from srrepro.progress import say
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import explaining, tables
@@ -207,6 +208,7 @@ def score(
 @protocol_option
 @click.option("--only", default="*", metavar="PATTERN", help="Of DIR take only files like this, as '*_SR.png'.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only.")
+@click.option("--image", metavar="NAME", help="This image of the set only, as butterfly.")
 @click.option(
     "--published",
     nargs=3,
@@ -225,6 +227,7 @@ def explain(
     protocol_name: str,
     only: str,
     limit: int | None,
+    image: str | None,
     published: tuple[str, str, str] | None,
     hardware: Hardware,
     folder: DataFolder,
@@ -243,16 +246,28 @@ def explain(
         msg = "Something was to be explained, but nothing is named. Name a recipe, weights or a folder of pictures."
         raise InputError(msg)
     test_set, protocol = TestSet.parse(name), PROTOCOLS[protocol_name]
+    photographs = _photographs(test_set, folder, limit, image)
     if Path(subject).expanduser().is_dir():
         maker = load(model, scale, folder=folder, hardware=hardware) if model else None
         pictures = Pictures(Path(subject).expanduser(), only)
-        examined = examine(pictures, test_set, scale, protocol=protocol, data=folder, limit=limit, network=maker)
+        examined = examine(pictures, photographs, scale, protocol=protocol, network=maker)
         click.echo(explaining.of_pictures(examined, reported, reported_ssim, model))
         return
     network = load(subject, scale, model=model, folder=folder, hardware=hardware)
-    photographs = list(test_set.photographs(folder, limit=limit))
     found = findings(network, photographs, protocol, count=len(photographs))
     click.echo(explaining.of_network(found, reported, reported_ssim))
+
+
+def _photographs(test_set: TestSet, folder: DataFolder, limit: int | None, image: str | None) -> list[Photograph]:
+    photographs = list(test_set.photographs(folder, limit=limit))
+    if image is None:
+        return photographs
+    found = [one for one in photographs if own_name(Path(one[0]).stem) == own_name(Path(image).stem)]
+    if not found:
+        names = [name for name, _ in photographs]
+        msg = f"The image {image} of {test_set.name} was asked for, but is not there. {instead(image, names)}"
+        raise InputError(msg)
+    return found
 
 
 def _protocol_of(subject: Subject) -> str | None:

@@ -121,8 +121,8 @@ def examined(
     for name, pixels in PHOTOGRAPHS.items():
         picture = np.ascontiguousarray(make(network, pixels))
         Image.fromarray(picture).save(folder / f"{Path(name).stem}_x3.png")
-    data = DataFolder(folder / "data")
-    return examine(Pictures(folder), references, SCALE, protocol=MATLAB_Y, data=data, network=beside)
+    photographs = list(references.photographs(DataFolder(folder / "data")))
+    return examine(Pictures(folder), photographs, SCALE, protocol=MATLAB_Y, network=beside)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
