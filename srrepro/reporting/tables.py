@@ -1,4 +1,4 @@
-"""From run folders to `quality.csv`, `training.csv`, `tables.md` and the README's table, which are all generated.
+"""From run folders to `quality.csv`, `training.csv`, `tables.md` and the table of the README, which are all generated.
 
 So is `unfinished.csv`, from the files of runs that are carried.
 """
@@ -41,6 +41,8 @@ NETWORKS_NOTE = (
     "Multiply-adds are those of the convolutions for an image of 1280×720 that comes out. Some papers count transposed "
     "convolutions once per pixel that comes out, not once per pixel that goes in; the second number is by their way."
 )
+ENGLISH, CHINESE = ("model", "trained on"), ("模型", "训练集")
+"""Heads of the first page's table."""
 README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
 
 Row = dict[str, Any]
@@ -169,10 +171,41 @@ def _networks() -> str:
     return str(tabulate(list(merged.values()), headers="keys", tablefmt="github", disable_numparse=True))
 
 
-def readme_table(frame: pd.DataFrame) -> str:
-    """The README's table: Set5, one row a model and scale, under the first protocol that it was measured under."""
-    rows = frame[frame["dataset"] == "Set5"]
-    return _markdown(rows.drop_duplicates(["model", "training_set", "scale", "budget", "precision"]))
+def readme_table(frame: pd.DataFrame, heads: Sequence[str] = ENGLISH) -> str:
+    """The first page's table, of Set5: a row a network for what its authors released, and for the best trained here.
+
+    A cell is PSNR in dB as `ours / paper / gap` with the verdict, under the first protocol that it was measured under.
+    """
+    rows: list[Row] = frame[(frame["dataset"] == "Set5") & frame["psnr_db"].notna()].to_dict("records")  # type: ignore[assignment]
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if not any(known["scale"] == row["scale"] for known in found.setdefault(row["model"], [])):
+            found[row["model"]].append(row)
+    best: dict[tuple[str, str], list[Row]] = {}
+    for same in found.values():
+        trained_on = "here" if same[0]["origin"] == "trained" else same[0]["training_set"]
+        place = same[0]["published_as"], trained_on
+        best[place] = max(best.get(place, same), same, key=_rank)
+    fewest = min(2, max(map(len, best.values()), default=0))  # a single scale is for tables.md
+    table = [
+        {heads[0]: each[0]["model"], heads[1]: each[0]["training_set"]}
+        | {f"×{scale}": next((_cell(row) for row in each if row["scale"] == scale), "") for scale in (2, 3, 4)}
+        for each in sorted(best.values(), key=lambda each: ORIGINS.index(each[0]["origin"]))
+        if len(each) >= fewest
+    ]
+    return str(tabulate(table, headers="keys", tablefmt="github", disable_numparse=True))
+
+
+def _rank(rows: Sequence[Row]) -> tuple[int, float]:
+    """More scales first, then the higher mean."""
+    return len(rows), mean(row["psnr_db"] for row in rows)
+
+
+def _cell(row: Row) -> str:
+    if pd.isna(row["published_psnr_db"]):
+        return f"{row['psnr_db']:.2f}"
+    gap = f"{row['gap_db']:+.2f}" if abs(row["gap_db"]) >= 0.005 else "0.00"
+    return f"{row['psnr_db']:.2f} / {row['published_psnr_db']:.2f} / {gap} {row['verdict']}"
 
 
 def generated(results: Path, readme: Path | None) -> dict[Path, str]:
@@ -187,11 +220,13 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
     if (results / "unfinished").is_dir() or (results / "unfinished.csv").exists():
         carried = unfinished(results / "unfinished")
         files[results / "unfinished.csv"] = carried.to_csv(index=False, lineterminator="\n")
-    if readme is not None and readme.is_file():
-        before, found, rest = readme.read_text(encoding="utf-8").partition(README_MARKS[0])
+    for page, heads in () if readme is None else ((readme, ENGLISH), (readme.with_suffix(".zh.md"), CHINESE)):
+        before, found, rest = (
+            page.read_text(encoding="utf-8").partition(README_MARKS[0]) if page.is_file() else ("",) * 3
+        )
         _, ended, after = rest.partition(README_MARKS[1])
         if found and ended:
-            files[readme] = f"{before}{README_MARKS[0]}\n\n{readme_table(frame)}\n\n{README_MARKS[1]}{after}"
+            files[page] = f"{before}{README_MARKS[0]}\n\n{readme_table(frame, heads)}\n\n{README_MARKS[1]}{after}"
     return files
 
 

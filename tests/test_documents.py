@@ -1,0 +1,70 @@
+"""The documents keep their promises: commands exist with these options, links lead somewhere, quick commands run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from srrepro.cli import VERBS, main
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")] if ".venv" not in path.parts)
+pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the documents lie in a clone only")
+
+COMMAND = re.compile(r"^    (?:python3 .*&& )?(?:\.venv/bin/)?srrepro (.*)$", re.MULTILINE)
+QUICK = (
+    "upscale tests/cases/rgb.png large.png --scale 3 --compare",
+    "evaluate srcnn-915-quick --scale 3 --set demo-test --per-image",
+    "doctor",
+)
+"""Those of the first page that take seconds."""
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Of a page's blocks, without comments; a pattern of a shell's stands for one word."""
+    found = COMMAND.findall(page.read_text(encoding="utf-8"))
+    return [shlex.split(line, comments=True) for line in found if "|" not in line and "VERB" not in line]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist_with_their_options(page: Path) -> None:
+    for words in commands(page):
+        words = words[: words.index(">")] if ">" in words else words
+        verb, *rest = words
+        if verb.startswith("-"):
+            continue
+        assert verb in VERBS, words
+        command = main.get_command(click.Context(main), verb)
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= known, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_first_page_is_short_and_says_the_same(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert text.count("\n") <= 120
+    assert commands(ROOT / name) == commands(ROOT / "README.md")
+    assert re.findall(r"\d\d\.\d{2,3}", text) == re.findall(r"\d\d\.\d{2,3}", (ROOT / "README.md").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_quick_commands_of_the_first_page_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(command)
+    assert words in commands(ROOT / "README.md")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    if "--compare" in words:
+        assert (tmp_path / "large_compare.png").exists()
