@@ -8,7 +8,6 @@ from time import perf_counter
 
 import pandas as pd
 import torch
-from tabulate import tabulate
 
 from srrepro import models
 from srrepro.data.registry import DataFolder, is_present, members
@@ -20,6 +19,7 @@ from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
 from srrepro.models.recipe import digest
 from srrepro.progress import in_words
 from srrepro.reporting.evidence import folders, read
+from srrepro.reporting.tables import fitting
 from srrepro.training import carry
 from srrepro.training.engine import Engine
 from srrepro.training.run import Run
@@ -51,15 +51,11 @@ def table(planned: Sequence[Planned]) -> str:
     """For people, with the sum."""
     rows = [
         {
-            "job": number,
+            "#": str(number),
             "what": each.title,
             "state": each.state,
             "lacks": ", ".join(each.lacks),
-            "training": "unknown"
-            if each.seconds is None
-            else f"about {in_words(each.seconds)}"
-            if each.seconds
-            else "",
+            "training": "unknown" if each.seconds is None else in_words(each.seconds) if each.seconds else "",
             "by": each.source,
         }
         for number, each in enumerate(planned, start=1)
@@ -70,7 +66,8 @@ def table(planned: Sequence[Planned]) -> str:
         *([f"about {in_words(known)}"] if known else []),
         *([f"{unknown} jobs of unknown length"] if unknown else []),
     ]
-    return f"{tabulate(rows, headers='keys', disable_numparse=True)}\n\ntraining left: {' and '.join(left) or 'none'}"
+    plan = fitting(rows)
+    return f"{plan}\n\ntraining left: {' and '.join(left) or 'none'}"
 
 
 def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> Planned:

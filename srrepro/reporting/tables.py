@@ -3,7 +3,8 @@
 So is `unfinished.csv`, from the files of runs that are carried.
 """
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import mean, stdev
@@ -31,6 +32,8 @@ COLUMNS = [
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
     *("protocol", "signature", "run", "precision", "published_as", "published_conf", "setting", "note"),
 ]
+TERMINAL = 80
+"""Columns."""
 PRINTED_OF = ("Set5", 3)
 SECONDS_NOTE = (
     "published, s: an image of Set5 (0.11 megapixels in the mean) at x3, as the VDSR paper prints it, SRCNN on a CPU "
@@ -269,6 +272,19 @@ def terminal_table(rows: pd.DataFrame, *, wide: bool = False) -> str:
     return "\n".join([*([", ".join(shared), ""] if shared else []), str(table), *(f"note: {note}" for note in notes)])
 
 
+def fitting(rows: Sequence[Mapping[str, object]], widths: Sequence[int] | None = None) -> str:
+    """Rows of words as a table whose cells go on below where they are wider than their column may be."""
+    if widths is not None:
+        rows = [
+            {
+                key: "\n".join(textwrap.wrap(str(cell), width, break_on_hyphens=False))
+                for (key, cell), width in zip(row.items(), widths, strict=True)
+            }
+            for row in rows
+        ]
+    return str(tabulate(rows, headers="keys", disable_numparse=True))
+
+
 def image_table(scores: Sequence[Score]) -> str:
     """One row an image, and their mean."""
     by = PROTOCOLS[scores[0].protocol]
@@ -290,34 +306,38 @@ def image_rows(subject: Subject, scores: Sequence[Score]) -> pd.DataFrame:
 
 
 def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
-    """Rows of `speed.csv` for people: what a network scores, by whose weights, and what its paper printed."""
-    rows = []
-    for row in speed.to_dict("records"):
-        score = _best_known(row["model"], quality)
-        seconds = published_seconds().get((models.recipe(row["model"]).model, *PRINTED_OF))
-        rows.append(
+    """Rows of `speed.csv` for people, in 80 columns; above each network's, what it scores, and the print.
+
+    All columns are in the file.
+    """
+    parts, timed = [], False
+    for model, same in speed.groupby("model", sort=False):
+        score = _best_known(str(model), quality)
+        seconds = published_seconds().get((models.recipe(str(model)).model, *PRINTED_OF))
+        timed |= seconds is not None and bool((same["task"] == "infer").any())
+        printed_db = _text(score.get("published_psnr_db"), ".2f")
+        printed = [printed_db and f"{printed_db} dB", f"{seconds:.2f} s an image" if seconds else ""]
+        scored = f"Set5 ×3 {score['psnr_db']:.2f} dB, SSIM {score['ssim']:.4f} by {score['model']}" if score else ""
+        published = f"published {', '.join(filter(None, printed))}" if any(printed) else ""
+        rows = [
             {
-                "model": row["model"],
                 "task": row["task"],
                 "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
-                "mode": f"{row['mode']} {row['precision']} {row['layout']}",
+                "mode": f"{row['mode']} {row['precision']}",
                 "ms": f"{row['median_ms']:.4g}",
-                "± IQR": f"{row['iqr_ms']:.2g}",
                 "images/s": f"{row['samples_per_s']:.4g}",
-                "megapixels/s": f"{row['megapixels_per_s']:.4g}",
-                "GFLOP/s": f"{row['gflops']:.4g}",
                 "of peak": f"{row['peak_share']:.0%}",
                 "MiB": _text(row["peak_memory_mib"], ".0f"),
                 "× plain": f"{row['baseline_ratio']:.2f}",
-                "weights": score.get("model", ""),
-                "Set5 ×3, dB": _text(score.get("psnr_db"), ".2f"),
-                "SSIM": _text(score.get("ssim"), ".4f"),
-                "published, dB": _text(score.get("published_psnr_db"), ".2f"),
-                "published, s": _text(seconds, ".2f") if row["task"] == "infer" else "",
             }
+            for row in same.to_dict("records")
+        ]
+        about = textwrap.wrap(
+            "; ".join(filter(None, [f"{model}: {scored or 'not measured here'}", published])), TERMINAL
         )
-    table = str(tabulate(rows, headers="keys", disable_numparse=True))
-    return f"{table}\n{SECONDS_NOTE}" if any(row["published, s"] for row in rows) else table
+        parts.append("\n".join([*about, "", str(tabulate(rows, headers="keys", disable_numparse=True))]))
+    note = ["\n".join(textwrap.wrap(SECONDS_NOTE, TERMINAL))] if timed else []
+    return "\n\n".join(parts + note)
 
 
 def _best_known(recipe: str, quality: pd.DataFrame) -> Row:

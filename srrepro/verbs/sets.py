@@ -1,9 +1,9 @@
 """The verbs that show and fetch what there is: `prepare`, `list`, `show`."""
 
+import textwrap
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
 from srrepro import models
 from srrepro.data.registry import DataFolder, members, sets
@@ -16,6 +16,7 @@ from srrepro.models.recipe import Recipe
 from srrepro.options import places, recipe_argument, sets_begun, verb
 from srrepro.protocols.named import PROTOCOLS, protocol_named
 from srrepro.reporting.sheet import sheet
+from srrepro.reporting.tables import fitting
 
 
 @verb(epilog="Example: srrepro prepare T91 Set5 --mirror /media/sr-data")
@@ -44,13 +45,12 @@ def list_() -> None:
     """Recipes, released weights, protocols, data sets and suites."""
     recipes = [
         {
-            "recipe": recipe.name,
+            "recipe": recipe.name + (" *" if recipe.of_the_paper else ""),
             "network": recipe.model,
-            "trains on": recipe.training.set if recipe.training else "",
-            "scales": _scales_of(recipe),
+            "set": recipe.training.set if recipe.training else "",
+            "×": _scales_of(recipe),
             "length": _length_of(recipe),
-            "the paper's own": "yes" if recipe.of_the_paper else "",
-            "weights ship for": " ".join(f"×{s}" for s in SCALES if ships(recipe.name, s)),
+            "ships": " ".join(str(s) for s in SCALES if ships(recipe.name, s)),
         }
         for recipe in models.recipes().values()
     ]
@@ -59,38 +59,42 @@ def list_() -> None:
             "released weights": weights.name,
             "network": weights.model,
             "trained on": weights.training_set,
-            "scales": " ".join(f"×{scale}" for scale in weights.files),
+            "×": " ".join(map(str, weights.files)),
             "protocol": protocol_named(weights.protocol).name,
         }
         for weights in models.authors().values()
     ]
-    protocols = [{"protocol": protocol.name, "signature": protocol.signature} for protocol in PROTOCOLS.values()]
+    protocols = [{"protocol": f"{name}\n{_folded(protocol.signature)}"} for name, protocol in PROTOCOLS.items()]
     listed = [{"set": name, "files": len(members(name))} for name in sets()]
-    for part in (
-        recipes,
-        released,
-        protocols,
-        listed,
-        [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()],
-    ):
-        click.echo(tabulate(part, headers="keys", disable_numparse=True) + "\n")
+    suites = [{"suite": name, "jobs": len(list(jobs()))} for name, jobs in SUITES.items()]
+    click.echo(fitting(recipes, [23, 16, 10, 5, 9, 5]))
+    click.echo("* the paper's own; length: backprops or epochs; ships: weights for these\n")
+    for part, widths in ((released, [26, 11, 12, 5, 17]), (protocols, None), (listed, None), (suites, None)):
+        click.echo(fitting(part, widths) + "\n")
+
+
+def _folded(signature: str) -> str:
+    """A signature between its parts, below a name."""
+    lines = textwrap.wrap(signature.replace("|", "| "), 76, break_on_hyphens=False)
+    return "\n".join("  " + line.replace("| ", "|") for line in lines)
 
 
 def _scales_of(recipe: Recipe) -> str:
     if recipe.training is None or recipe.training.scales is None:
-        return "--scale"
-    return " ".join(f"×{scale}" for scale in recipe.training.scales)
+        return "any"
+    return " ".join(map(str, recipe.training.scales))
 
 
 def _length_of(recipe: Recipe) -> str:
     if recipe.training is None:
         return ""
     backprops, epochs = recipe.training.backprops, recipe.training.epochs
-    return f"{backprops:,} backprops" if epochs is None else f"{epochs} epochs"
+    return f"{backprops:.3g}".replace("e+0", "e") if epochs is None else f"{epochs} epochs"
 
 
 @verb(epilog="Example: srrepro show srcnn-915")
 @recipe_argument
 def show(recipe: str) -> None:
     """Every number of a recipe, with its source: the paper, the authors' code, or a choice of ours and why."""
-    click.echo(tabulate(sheet(models.recipe(recipe)), headers=("field", "value", "source"), disable_numparse=True))
+    rows = [dict(zip(("field", "value", "source"), row, strict=True)) for row in sheet(models.recipe(recipe))]
+    click.echo(fitting(rows, [31, 23, 22]))
