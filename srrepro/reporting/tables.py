@@ -325,7 +325,7 @@ def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
                 "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
                 "mode": f"{row['mode']} {row['precision']}",
                 "ms": f"{row['median_ms']:.4g}",
-                "images/s": f"{row['samples_per_s']:.4g}",
+                "per s": f"{row['samples_per_s']:.4g}",
                 "of peak": f"{row['peak_share']:.0%}",
                 "MiB": _text(row["peak_memory_mib"], ".0f"),
                 "× plain": f"{row['baseline_ratio']:.2f}",
