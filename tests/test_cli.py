@@ -365,9 +365,22 @@ def test_evaluate_takes_a_folder_of_ones_own(demo: Path, tmp_path: Path) -> None
 def test_a_perfect_estimate_is_still_json(tmp_path: Path) -> None:
     Image.fromarray(np.full((40, 40), 90, np.uint8)).save(tmp_path / "flat.png")
     words = ("evaluate", "bicubic", "--scale", 2, "--set", f"flat={tmp_path}", "--data", tmp_path / "data")
-    (row,) = strict_json(succeeded(*words, "--json"))
+    result = srrepro(*words, "--json")
+    (row,) = strict_json(result.stdout)
     assert row["ssim"] == pytest.approx(1)
+    assert (row["psnr_db"], row["note"]) == (None, "an image equals its reference: the mean is infinite")
+    assert "flat.png of flat: the estimate is the reference" in result.stderr
     assert " inf " in succeeded(*words)
+
+
+def test_grey_beyond_studio_range_is_said(tmp_path: Path) -> None:
+    words = ("evaluate", "bicubic", "--scale", 2, "--data", tmp_path / "data")
+    for name, low, high in (("wide", 0, 255), ("narrow", 16, 236)):
+        (tmp_path / name).mkdir()
+        pixels = np.random.default_rng(0).integers(low, high, (40, 44), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name / "a.png")
+    assert "a.png of mine: grey, with levels below 16" in srrepro(*words, "--set", f"mine={tmp_path / 'wide'}").stderr
+    assert "grey" not in srrepro(*words, "--set", f"mine={tmp_path / 'narrow'}").stderr
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (2, 2)])

@@ -133,7 +133,7 @@ def judge(
     An estimate that is smaller than its reference by the same border on all sides, as networks without padding give
     it, is held against the inside.
     """
-    scores, borders = [], set()
+    scores, borders, beyond, equal = [], set(), [], []
     for name, planes, estimate in estimates:
         _check_size(f"{dataset}/{name}", planes, scale, protocol)
         check_values(f"{dataset}/{name}", estimate)
@@ -144,11 +144,28 @@ def judge(
         values = ours | {BICUBIC + metric: value for metric, value in bicubic.items()}
         scores.append(Score(dataset, scale, name, protocol.name, values))
         borders.add(border)
+        beyond += [name] if _beyond_studio_range(planes) else []
+        equal += [name] if math.isinf(ours["psnr_db"]) else []
         if keep is not None:
             keep(name, inside, estimate)
     if borders - {0}:
         say(_about_borders(dataset, max(borders), protocol.shaved(scale)))
+    if beyond:
+        say(
+            f"{_few(beyond)} of {dataset}: grey, with levels below 16 or above 235, where no luminance of a colour "
+            "photograph lies. The protocol uses grey as it is; networks of luminance have not seen such levels."
+        )
+    if equal:
+        say(f"{_few(equal)} of {dataset}: the estimate is the reference, so its PSNR is infinite, and so is the mean.")
     return scores
+
+
+def _beyond_studio_range(planes: Planes) -> bool:
+    return planes.reference.ndim == 2 and not 16 <= planes.reference.min() <= planes.reference.max() <= 235
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def border_of(name: str, estimate: Estimate, planes: Planes) -> int:

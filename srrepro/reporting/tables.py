@@ -3,6 +3,7 @@
 So is `unfinished.csv`, from the files of runs that are carried.
 """
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -66,6 +67,7 @@ def quality_row(
     notes = [
         subject.note,
         DEMO if dataset.startswith("demo") else "",
+        "an image equals its reference: the mean is infinite" if math.isinf(psnr_db) else "",
         f"trained in {precision}" if precision not in {"", "float32"} else "",
         made_on,
     ]
