@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -22,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from srrepro.errors import InputError, Lacking, Unreachable, instead
-from srrepro.progress import track
+from srrepro.progress import say, track
 
 PACKAGED = "scikit-image:"
 """URL scheme of the demo photographs: files inside the installed scikit-image package."""
@@ -228,6 +229,8 @@ def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
                 download(file)
             place.parent.mkdir(parents=True, exist_ok=True)
             arrived.chmod(0o644)  # pooch's temporary files are their owner's alone
+            if place.exists():
+                _put_aside(place)
             arrived.replace(place)
         except Exception as error:
             raise _explained(delivery, name, file, error) from error
@@ -242,6 +245,13 @@ def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
             raise
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _put_aside(place: Path) -> None:
+    """What lies where a file belongs is damaged, or somebody's own: it is kept under another name."""
+    aside = next(path for number in count(1) if not (path := place.with_name(f"{place.name}.kept-{number}")).exists())
+    place.rename(aside)
+    say(f"{place} was not the file that the registry names; it is kept as {aside.name}")
 
 
 def _ask_for_an_answer(name: str, file: File) -> None:

@@ -20,7 +20,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
-from srrepro.reporting.evidence import Evidence, distinct, read_all
+from srrepro.reporting.evidence import Evidence, distinct, folders, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached
 from srrepro.reporting.sizes import sizes
@@ -236,7 +236,16 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
 
 
 def write(results: Path, readme: Path | None) -> list[Path]:
-    """Write what `generated` gives; the files written."""
+    """Write what `generated` gives; the files written.
+
+    Raises
+    ------
+    InputError : there are tables, but no run folder that they could be made of; they stay.
+    """
+    lost = not folders(results / "runs") and (results / "quality.csv").exists()
+    if lost and len((results / "quality.csv").read_text(encoding="utf-8").splitlines()) > 1:
+        msg = f"Tables were to be made of {results / 'runs'}, but there is no run folder; {results} keeps what it has."
+        raise InputError(msg)
     files = generated(results, readme)
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

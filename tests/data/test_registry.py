@@ -152,6 +152,19 @@ def test_a_damaged_file_is_brought_again(damage, pretend):
     assert files_in(folder.root)["small/b.png"] == before["small/b.png"]
 
 
+def test_somebodys_own_file_is_kept(pretend, capsys):
+    """Nothing that srrepro did not write is lost, however often it is in the way."""
+    folder = pretend(SMALL)
+    for number in (1, 2):
+        own = folder.root / "small" / "a.png"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_bytes(b"my own picture %d" % number)
+        fetch(folder, "small")
+        assert is_present(folder, members("small")[0])
+        assert (own.parent / f"a.png.kept-{number}").read_bytes() == b"my own picture %d" % number
+    assert "it is kept as a.png.kept-2" in capsys.readouterr().err
+
+
 def test_one_changed_byte_is_noticed(pretend):
     folder = pretend(SMALL)
     first, _ = fetch(folder, "small")

@@ -337,6 +337,15 @@ def test_no_results_yet(tmp_path: Path) -> None:
     assert differing(tmp_path / "results", None) == []
 
 
+def test_tables_whose_runs_are_gone_are_kept(results: Path) -> None:
+    tables.write(results, None)
+    before = (results / "quality.csv").read_bytes()
+    (results / "runs").rename(results / "elsewhere")
+    with pytest.raises(InputError, match="there is no run folder; .* keeps what it has"):
+        tables.write(results, None)
+    assert (results / "quality.csv").read_bytes() == before
+
+
 def test_images_with_no_error_at_all_are_shown(tmp_path: Path) -> None:
     """Two equal planes have an infinite PSNR."""
     row = quality_row(of_interpolation(models.recipe("bicubic"), 3), scores("mine", float("inf")))
