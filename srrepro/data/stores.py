@@ -105,7 +105,9 @@ class EvaluationShape:
 
 
 S = TypeVar("S", TrainingShape, EvaluationShape)
-Fill = Callable[[h5py.File, S, Sequence[Path]], str]
+Sums = dict[str, "hashlib._Hash"]
+"""Of what was written, by dataset."""
+Fill = Callable[[h5py.File, S, Sequence[Path]], tuple[str, Sums]]
 
 
 class TrainingPatches(NamedTuple):
@@ -238,10 +240,11 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(part, "w", libver="latest") as file:
-            digest = fill(file, shape, paths)
+            digest, sums = fill(file, shape, paths)
             file.attrs.update({**shape.attributes(), "digest": digest})
-        with part.open("rb") as written:
+        with part.open("r+b") as written:  # for writing: elsewhere than on Linux others cannot be flushed
             os.fsync(written.fileno())
+        _read_back(part, sums, digest)
         part.replace(path)
     except OSError as error:
         msg = f"The store {path} was to be built, but could not be written: {error}. Is the disk full?"
@@ -251,7 +254,34 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
             part.unlink()
 
 
-def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> str:
+def _read_back(part: Path, sums: Sums, digest: str) -> None:
+    """What was written must be there, whatever HDF5 said when it was closed: on a full disk it may say nothing.
+
+    Raises
+    ------
+    OSError : it is not.
+    """
+    try:
+        with h5py.File(part, "r") as file:
+            right = file.attrs["digest"] == digest and all(
+                _sum_of(file[name]).digest() == expected.digest() for name, expected in sums.items()
+            )
+    except Exception as error:  # HDF5 has many for what it cannot read
+        msg = "what was written cannot be read"
+        raise OSError(msg) from error
+    if not right:
+        msg = "what was written is not what is read"
+        raise OSError(msg)
+
+
+def _sum_of(dataset: h5py.Dataset) -> "hashlib._Hash":
+    found = hashlib.sha256()
+    for start in range(0, len(dataset), CHUNK):
+        found.update(np.ascontiguousarray(dataset[start : start + CHUNK]).data)
+    return found
+
+
+def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> tuple[str, Sums]:
     digest = hashlib.sha256()
     takes, channels = _plane(shape), (3,) if shape.takes.channels == 3 else ()
     columns = {
@@ -265,6 +295,7 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
         )
         for name, side, dtype in ((takes, shape.side, np.float32), ("high", shape.patch, np.uint8))
     }
+    sums = {name: hashlib.sha256() for name in columns}
     count = 0
     todo = [(scale, path) for scale in shape.scales for path in paths]
     for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
@@ -278,14 +309,15 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
             columns[name].resize(count + len(values), axis=0)
             columns[name][count:] = values
             digest.update(np.ascontiguousarray(values).data)
+            sums[name].update(np.ascontiguousarray(values).data)
         # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
         digest.update(np.full(len(high), scale, np.uint8).data)
         count += len(high)
-    return digest.hexdigest()
+    return digest.hexdigest(), sums
 
 
-def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
+def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Path]) -> tuple[str, Sums]:
+    digest, sums = hashlib.sha256(), {}
     for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
         group = file.create_group(f"images/{number:04}")
         group.attrs["name"] = path.name
@@ -293,7 +325,8 @@ def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Pa
         for name, plane in degrade(images.read(path), shape.scale, shape.degradation)._asdict().items():
             group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
             digest.update(np.ascontiguousarray(plane).data)
-    return digest.hexdigest()
+            sums[f"{group.name}/{name}"] = hashlib.sha256(np.ascontiguousarray(plane).data)
+    return digest.hexdigest(), sums
 
 
 def _open(path: Path, expected: Attributes) -> h5py.File:

@@ -1,13 +1,16 @@
 """Stores hold what was asked for, cut and degraded as stated; whatever is wrong with one is said in one sentence."""
 
 import csv
+import fcntl
 import hashlib
 import itertools
+import os
 import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -465,6 +468,38 @@ def test_a_full_disk_leaves_nothing_and_is_named(folder, monkeypatch):
     with pytest.raises(InputError, match=rf"{SHAPE.path(folder)} was to be built.*No space left on device.*disk full"):
         prepare_training(folder, SHAPE)
     assert not list(folder.stores.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["training", "evaluation"])
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.6])
+def test_what_was_not_written_as_it_should_never_gets_its_name(kind, where, folder, monkeypatch):
+    """As on a full disk of which HDF5 said nothing when the file was closed."""
+    fsync = os.fsync
+
+    def lose(descriptor: int) -> None:
+        fsync(descriptor)
+        size = os.fstat(descriptor).st_size
+        os.pwrite(descriptor, b"\xa5" * (size // 3), int(size * where))
+
+    monkeypatch.setattr(stores.os, "fsync", lose)
+    build = partial(prepare_training, folder, SHAPE)
+    if kind == "evaluation":
+        build = partial(prepare_evaluation, folder, EvaluationShape(SHAPE.set, 2))
+    with pytest.raises(InputError, match="could not be written: what was written .* disk full"):
+        build()
+    assert not list(folder.stores.iterdir())
+
+
+def test_a_store_is_flushed_by_a_handle_for_writing(folder, monkeypatch):
+    """Windows flushes no other."""
+    fsync = os.fsync
+
+    def as_windows(descriptor: int) -> None:
+        assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        fsync(descriptor)
+
+    monkeypatch.setattr(stores.os, "fsync", as_windows)
+    assert prepare_training(folder, SHAPE)
 
 
 def test_a_file_where_the_stores_should_be(folder):
