@@ -1,6 +1,7 @@
 """What a suite needs before it begins: images fetched and verified, stores built; a mirror to carry them in."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from srrepro import models
@@ -91,13 +92,14 @@ def _each(
 
 def training_shapes(name: str) -> list[TrainingShape]:
     """The stores that the recipes train on, of one set."""
-    runs = [
-        Run(recipe=recipe, scale=scale)
-        for recipe in models.recipes().values()
-        if recipe.training is not None and recipe.training.set == name
-        for scale in ([None] if recipe.training.scales else [3] if name.startswith("demo") else SCALES)
-    ]
-    return list(dict.fromkeys(run.shape for run in runs))
+    shapes: dict[TrainingShape, None] = {}
+    for recipe in models.recipes().values():
+        if recipe.training is None or recipe.training.set != name:
+            continue
+        for scale in [None] if recipe.training.scales else [3] if name.startswith("demo") else SCALES:
+            with suppress(InputError):  # fsrcnn is trained at one scale only; who asks for another is told so
+                shapes[Run(recipe=recipe, scale=scale).shape] = None
+    return list(shapes)
 
 
 def _all_sets() -> list[str]:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import requests
 
+from srrepro import models
 from srrepro.data import registry
 from srrepro.data.registry import DataFolder, is_present, members
 from srrepro.errors import InputError, Lacking
-from srrepro.jobs.prepare import prepare, to_mirror
+from srrepro.jobs.prepare import prepare, to_mirror, training_shapes
 
 IMAGE = np.arange(48 * 40, dtype=np.uint32).reshape(48, 40).astype(np.uint8)
 MADE_UP = {"a": {"1.png": IMAGE, "2.png": IMAGE[::-1]}, "b": {"3.png": IMAGE.T}, "c": {"4.png": IMAGE[:, ::-1]}}
@@ -160,3 +161,13 @@ def test_the_demo_needs_no_mirror(tmp_path: Path) -> None:
     busy, lines = told(to_mirror, DataFolder(tmp_path / "data"), ["demo"], tmp_path / "carried")
     assert not busy
     assert lines == [f"demo-{part}: ready already, ships with scikit-image" for part in ("train", "test")]
+
+
+def test_every_training_set_has_its_stores() -> None:
+    """Of every recipe, at every scale that it can be trained at: a recipe for one scale hinders no other."""
+    trained = {recipe.training.set for recipe in models.recipes().values() if recipe.training}
+    for name in trained:
+        assert training_shapes(name), name
+    t91 = training_shapes("T91")
+    assert {shape.scales for shape in t91} >= {(2,), (3,), (4,), (2, 3, 4)}
+    assert {shape.takes.name for shape in t91} == {"interpolated", "low"}
