@@ -25,6 +25,7 @@ VERBS = {
     "bench": "judging",
     "check": "judging",
     "report": "judging",
+    "table": "showing",
 }
 """Which file of `srrepro.verbs` each is in, in the order of a reader's questions."""
 
