@@ -206,7 +206,7 @@ def _order(of: Table) -> Iterator[tuple[Metric, str, int]]:
 
 
 def _whole(row: dict[str, Any]) -> bool:
-    return pd.isna(row["budget"]) or row["budget"] >= 1
+    return bool(pd.isna(row["budget"]) or row["budget"] >= 1)
 
 
 def _block(of: Table, metric: Metric, dataset: str, scale: int, rows: Sequence[dict[str, Any]]) -> Block:
