@@ -26,6 +26,7 @@ VERBS = {
     "check": "judging",
     "report": "judging",
     "table": "showing",
+    "plot": "showing",
 }
 """Which file of `srrepro.verbs` each is in, in the order of a reader's questions."""
 
