@@ -252,6 +252,7 @@ def chosen_curves(curves: Sequence[Curve], axis: Axis, dataset: str) -> tuple[st
         for place, one in enumerate(curves):
             style = DASHES[place % len(DASHES)]
             axes.plot(one.x, one.psnr_db, color=_series(place), linestyle=style, marker=".", label=one.label)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(axis)
         axes.set_ylabel(f"{dataset}, dB")
         _legend(axes, columns=1)
