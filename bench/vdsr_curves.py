@@ -2,7 +2,7 @@
 
     python bench/vdsr_curves.py results/choices docs/figures/vdsr-curves.svg
 
-Depth 10, x2, Set5; needs matplotlib (`pip install -e ".[figures]"`).
+Depth 10, x2, Set5; needs matplotlib (`pip install -e ".[report]"`).
 """
 
 from pathlib import Path

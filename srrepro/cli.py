@@ -27,6 +27,8 @@ VERBS = {
     "bench": "judging",
     "check": "judging",
     "report": "judging",
+    "table": "showing",
+    "plot": "showing",
     "doctor": "doctor",
 }
 """Which file of `srrepro.verbs` each is in, in the order of a reader's questions."""

@@ -9,6 +9,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.weights import PLACE, shipped, shipping
 from srrepro.models.recipe import digest
 from srrepro.protocols.named import protocol_named
+from srrepro.reporting import site
 from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
 from srrepro.reporting.tables import differing
 
@@ -17,7 +18,8 @@ def audit(results: Path, readme: Path | None) -> list[str]:
     """Everything that is wrong, one sentence each; an empty list if nothing is.
 
     Run folders must be whole, of one protocol and of recipes as they are now, and no two may claim a row; weights must
-    be those that a run names; generated files must hold what `srrepro report` would write.
+    be those that a run names; generated files must hold what `srrepro report` would write, and its
+    page, where there is one, must be made from these inputs (see `site`).
     """
     found = folders(results / "runs")
     if not found:
@@ -39,7 +41,8 @@ def audit(results: Path, readme: Path | None) -> list[str]:
         files = differing(results, readme)
     except InputError as error:
         return [*problems, str(error)]
-    return [*problems, *(f"{path} differs from its sources. Run `srrepro report`." for path in files)]
+    problems += [f"{path} differs from its sources. Run `srrepro report`." for path in files]
+    return [*problems, *site.stale(results)]
 
 
 def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:

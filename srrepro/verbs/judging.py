@@ -18,9 +18,9 @@ from srrepro.jobs import check as gate
 from srrepro.jobs.job import Workspace
 from srrepro.options import device_option, leaves_evidence, places, results_option, runs_on, verb
 from srrepro.progress import say
-from srrepro.reporting import tables
+from srrepro.reporting import site, tables
 from srrepro.reporting.audit import audit
-from srrepro.reporting.evidence import read_all
+from srrepro.reporting.evidence import folders, read_all
 from srrepro.reporting.provenance import provenance
 from srrepro.timing import speed
 from srrepro.timing.compare import compare
@@ -161,15 +161,36 @@ def check(
 
 @verb(epilog="Example: srrepro report --check")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if anything is wrong with the evidence.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Besides, full.html with squares of Set5 and Set14 by the authors' weights, too; not to be handed on.",
+)
+@places
 @results_option
-def report(check: bool, results: Path) -> None:
-    """Make quality.csv, tables.md and the README's table anew from the run folders."""
+def report(check: bool, full: bool, folder: DataFolder, results: Path) -> None:
+    """Make quality.csv, tables.md and the README's table anew from the run folders, and a page to look at.
+
+    The page is RESULTS/report/index.html. It needs the extra `report`; without it, all else is made.
+    """
     readme = results.parent / "README.md"
+    lacking = site.lacking()
+    if check and full:
+        msg = "--check writes nothing, --full asks for a page. Give one of them."
+        raise InputError(msg)
+    if full and lacking:
+        msg = f"full.html was asked for, but {' and '.join(lacking)} is lacking. {site.INSTALL}"
+        raise InputError(msg)
     if check:
         problems = audit(results, readme)
         if problems:
             msg = "\n".join(problems)
             raise Failed(msg)
         click.echo("every run folder is whole, and every generated file agrees with its sources")
-    else:
-        click.echo("written: " + ", ".join(str(path) for path in tables.write(results, readme)))
+        return
+    written = tables.write(results, readme)
+    if lacking:
+        say(f"report/index.html and its figures were not made: {' and '.join(lacking)} is lacking. {site.INSTALL}")
+    elif folders(results / "runs"):
+        written += site.write(results, full=folder if full else None)
+    click.echo("written: " + ", ".join(str(path) for path in written))
