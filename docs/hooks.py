@@ -1,4 +1,4 @@
-"""What mkdocs.yml cannot say: the plugin `same-dir` leaves out the root's files that are no pages, and README links one."""
+"""What mkdocs.yml cannot say: the plugin `same-dir` leaves out the root's files that are no pages; README links one."""
 
 from pathlib import Path
 

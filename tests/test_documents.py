@@ -84,7 +84,7 @@ def sentences(text: str) -> list[str]:
     text = re.sub(r"<!--.*?-->|^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^(\||#| {4,}\S).*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "code", text))
-    items = re.split(r"\n\s*\n|\n *(?:[-*]|\d+\.) ", "\n" + text.replace("**", ""))
+    items = re.split(r"\n\s*\n|^ *(?:[-*]|\d+\.) ", text.replace("**", ""), flags=re.MULTILINE)
     found = [re.split(r"(?<=[.!?])[)\"]*\s+(?=[A-Z0-9×\"(]|code|srrepro)", " ".join(item.split())) for item in items]
     return [sentence for item in found for sentence in item if sentence]
 
