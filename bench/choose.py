@@ -3,8 +3,8 @@
     python bench/choose.py srcnn-915-quick --data datasets results/choices/srcnn-915-quick.csv
 
 Every variant trains with seed 0 for a share of the recipe's backprops, over which its schedule runs down. Rows are
-written as they come; variants that the file holds already in this precision are skipped. Docs: docs/srcnn-quick.md,
-docs/vdsr-t91.md.
+written as they come; variants that the file holds already in this precision are skipped. In docs/experiments:
+srcnn-quick.md, fsrcnn-s-quick.md, vdsr-t91.md.
 """
 
 from collections.abc import Iterable

@@ -7,7 +7,7 @@ The second looks whether the authors' own bound is the best of its neighbours at
 the recipe. Writes `vdsr-theta.csv`, one row a variant: what val20 reads at the end, the mean share of changed gradient
 elements and the norm of the last gradients before clipping; and `vdsr-theta-gradients.csv`, the same for each layer's
 weights during the run. Rows are written as they come; variants that the first file holds are skipped.
-Docs: docs/vdsr-clipping.md.
+Docs: docs/experiments/vdsr-clipping.md.
 """
 
 from dataclasses import dataclass, replace

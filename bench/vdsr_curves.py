@@ -1,4 +1,4 @@
-"""The figure of docs/vdsr.md: the authors' learning curves, and those of the readings nearest to them.
+"""The figure of docs/experiments/vdsr-authors.md: the authors' learning curves, and those of the nearest readings.
 
     python bench/vdsr_curves.py results/choices docs/figures/vdsr-curves.svg
 

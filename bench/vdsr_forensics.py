@@ -4,8 +4,8 @@
 
 The authors' curves are `vdsr-authors-curves.csv`, read off the vector figures of their draft (kjw0612/rcn at 9bcb27c,
 paper/figs/residual_exp0.pdf, residual_exp1.pdf, residual_exp2.pdf). `READINGS` were named before anything ran; what has
-run is in `vdsr-forensics.csv`, one row an epoch, and docs/vdsr.md names what has not. This identifies what the authors
-did; it is no tuning.
+run is in `vdsr-forensics.csv`, one row an epoch, and docs/experiments/vdsr-authors.md names what has not. This
+identifies what the authors did; it is no tuning.
 
 1. Every reading, seed 0, initial rate 0.1, to epoch 21: the first epoch after the first change of rate.
 2. Readings within 0.15 dB (root mean square over the printed epochs so far), or else the two nearest: the initial rates
@@ -14,7 +14,7 @@ did; it is no tuning.
 4. The same two with seeds 1 and 2.
 
 Each stage goes on from the checkpoints of the one before. With `--minutes` it ends in time, and keeps what there is.
-Docs: docs/vdsr.md.
+Docs: docs/experiments/vdsr-authors.md.
 """
 
 import os

@@ -73,7 +73,7 @@ class Verbs(click.Group):
         except OutOfTime as stopped:
             click.echo(f"{stopped}; give the same command again to resume")
         except Stopped as stopped:
-            _leave(f"{stopped}; give the same command again to go on", code=1)
+            _leave(f"{stopped}; give the same command again to resume", code=1)
 
 
 class _Exit(click.ClickException):

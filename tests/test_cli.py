@@ -610,7 +610,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
     words = ("train", TINY, "--scale", 3, *places)
     with monkeypatch.context() as patched:
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        assert "give the same command again to go on" in refused(*words, code=1)
+        assert "give the same command again to resume" in refused(*words, code=1)
     assert not (results_of(places) / "runs").exists()
     monkeypatch.setattr(provenance, "commit", lambda: "another commit")
     result = srrepro(*words)
@@ -934,7 +934,7 @@ def test_a_stopped_run_all_goes_on_with_the_same_command(
     words = ("run-all", "--suite", "demo", *places)
     with monkeypatch.context() as patched:
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGINT))
-        assert "give the same command again to go on" in refused(*words, code=1)
+        assert "give the same command again to resume" in refused(*words, code=1)
     assert not (results_of(places) / "runs").exists()  # nothing after the stop was begun
     result = srrepro(*words)
     assert "2 done, 0 there already, 0 failed" in result.stdout

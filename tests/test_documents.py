@@ -1,8 +1,12 @@
-"""The documents keep their promises: commands exist with these options, links lead somewhere, quick commands run."""
+"""The documents keep their promises: commands exist with these options, links lead somewhere, quick commands run.
+
+And they can be read: no sentence is long.
+"""
 
 import re
 import shlex
 from pathlib import Path
+from statistics import mean
 
 import click
 import pytest
@@ -11,7 +15,12 @@ from click.testing import CliRunner
 from srrepro.cli import VERBS, main
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")] if ".venv" not in path.parts)
+EXPERIMENTS = sorted((ROOT / "docs" / "experiments").glob("*.md"))
+FOLDERS = (ROOT, *(ROOT / name for name in ("bench", "datasets", "docs", "results")))
+PAGES = [*(page for folder in FOLDERS for page in sorted(folder.glob("*.md"))), *EXPERIMENTS]
+READ_ONCE = [page for page in PAGES if page.name not in {"README.zh.md", "CHANGELOG.md", "tables.md"}]
+LONGEST, LONGEST_OF_EXPERIMENTS, MEAN = 40, 45, 20
+"""Words in a sentence; some 15 are the aim (CONTRIBUTING.md)."""
 pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the documents lie in a clone only")
 
 COMMAND = re.compile(r"^    (?:python3 .*&& )?(?:\.venv/bin/)?srrepro (.*)$", re.MULTILINE)
@@ -68,3 +77,49 @@ def test_quick_commands_of_the_first_page_run(command: str, tmp_path: Path, monk
     assert result.exit_code == 0, result.output
     if "--compare" in words:
         assert (tmp_path / "large_compare.png").exists()
+
+
+def sentences(text: str) -> list[str]:
+    """Of a page's paragraphs and lists; without code, tables, headings, comments, and the targets of links."""
+    text = re.sub(r"<!--.*?-->|^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^(\||#| {4,}\S).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "code", text))
+    items = re.split(r"\n\s*\n|^ *(?:[-*]|\d+\.) ", text.replace("**", ""), flags=re.MULTILINE)
+    found = [re.split(r"(?<=[.!?])[)\"]*\s+(?=[A-Z0-9×\"(]|code|srrepro)", " ".join(item.split())) for item in items]
+    return [sentence for item in found for sentence in item if sentence]
+
+
+def words_of(sentence: str) -> int:
+    return sum(any(letter.isalnum() for letter in word) for word in sentence.split())
+
+
+@pytest.mark.parametrize("page", READ_ONCE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_sentences_are_short(page: Path) -> None:
+    found = sentences(page.read_text(encoding="utf-8"))
+    longest = LONGEST_OF_EXPERIMENTS if page in EXPERIMENTS or page.name == "decisions.md" else LONGEST
+    assert not [sentence for sentence in found if words_of(sentence) > longest]
+    assert mean(map(words_of, found)) < MEAN
+
+
+def test_sentences_are_found() -> None:
+    page = """# A heading. Not read
+
+It ends at 0.5 dB, e.g. here. `a. b` is [one](x.md) word (in
+two lines). **Yes**:
+
+    code. Not read.
+
+| table. | Not read |
+
+1. An item
+   of two lines.
+- Another
+"""
+    assert sentences(page) == [
+        "It ends at 0.5 dB, e.g. here.",
+        "code is one word (in two lines).",
+        "Yes:",
+        "An item of two lines.",
+        "Another",
+    ]
+    assert words_of("×3 gives 0.5 dB – or so.") == 6

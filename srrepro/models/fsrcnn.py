@@ -192,7 +192,7 @@ FSRCNN_T91 = Recipe(
     note="only x3 can be trained: labels of the other scales do not lie in the middle of their patches",
 )
 
-# Chosen on val20 to reach its quality soonest on two cores: docs/fsrcnn.md.
+# Chosen on val20 to reach its quality soonest on two cores: docs/experiments/fsrcnn-s-quick.md.
 FSRCNN_S_QUICK = Recipe(
     name="fsrcnn-s-quick",
     model="FSRCNN-s",

@@ -176,7 +176,7 @@ SRCNN_915_NOTES = replace(
 )
 
 # The paper's network, data and loss; the rest was chosen on val20 to reach its quality soonest on two CPU cores.
-# What it was compared with: docs/srcnn-quick.md.
+# What it was compared with: docs/experiments/srcnn-quick.md.
 QUICK = replace(
     AS_PUBLISHED,
     init=OwnInit(),  # ours: PyTorch's default; the paper's Gaussian ends alike with SOAP
@@ -193,7 +193,7 @@ QUICK = replace(
     order=NewOrder(),  # ours: the usual choice, and no batch is ever seen twice
     augmentation=TurnAndFlip(),  # ours: without it 0.03 dB lower
     batch=32,  # ours: 64 ends 0.03 dB lower, 16 alike
-    backprops=300_000,  # ours: minutes on two cores; see docs/srcnn-quick.md
+    backprops=300_000,  # ours: minutes on two cores; see docs/experiments/srcnn-quick.md
 )
 
 SRCNN_915_QUICK = replace(

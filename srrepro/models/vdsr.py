@@ -189,7 +189,7 @@ ON_T91 = Training(
         factor=0.1,  # paper: Training Parameters, "decreased by a factor of 10 every 20 epochs"
         after=(0.25, 0.5, 0.75),  # paper: Training Parameters, after 20, 40 and 60 of 80 epochs
     ),
-    clip=ClipByRate(theta=1e-4),  # ours: not published; chosen on val20, see docs/vdsr-clipping.md
+    clip=ClipByRate(theta=1e-4),  # ours: not published; chosen on val20, see docs/experiments/vdsr-clipping.md
     rates=OneRate(),  # paper: Training Parameters name one rate
     order=NewOrder(),  # ours: MatConvNet, which the authors used, shuffles every epoch
     augmentation=NoAugmentation(),  # ours: 9,960 batches are 80 epochs of T91 only without any
@@ -261,7 +261,7 @@ VDSR_T91_CODE_MIRRORED = replace(
     training=replace(
         BY_CODE,
         augmentation=EveryImage(
-            images=4,  # ours: fits the authors' curve, see docs/vdsr.md
+            images=4,  # ours: fits the authors' curve, see docs/experiments/vdsr-authors.md
         ),
     ),
     of_the_paper=False,  # ours: inferred
@@ -352,7 +352,8 @@ VDSR_T91_NORM = replace(
     of_the_paper=False,  # ours: the paper bounds every element
 )
 
-# Another optimiser matches the paper's numbers on two cores, and with more patches reaches them: docs/vdsr-t91.md.
+# Another optimiser matches the paper's numbers on two cores, and with more patches reaches them:
+# docs/experiments/vdsr-t91.md.
 BY_MUON = replace(
     ON_T91,
     optimiser=Muon(
