@@ -1,5 +1,6 @@
 """Options that several verbs share. A verb gets those of one kind as one value: `hardware` and `folder`."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -201,4 +202,16 @@ deadline_option = click.option(
 )
 scale_option = click.option("--scale", type=Scale(), required=True, help="How many times as large.")
 own_scale_option = click.option("--scale", type=Scale(), help="Not where one network serves all.")
-positive = click.FloatRange(min=0, min_open=True)
+
+
+class Finite(click.FloatRange):
+    """A range that neither NaN nor infinity is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number that can be worked with.", param, ctx)
+        return number
+
+
+positive = Finite(min=0, min_open=True)

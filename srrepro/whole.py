@@ -28,7 +28,8 @@ def whole(path: Path) -> Iterator[Path]:
             yield part
             part.replace(path)
     except OSError as error:
-        msg = f"A file was to be written to {path}, but could not be: {error}."
+        reason = error.strerror or str(error)
+        msg = f"{path} was to be written, but could not be: {reason}. Is there room, and may you write there?"
         raise InputError(msg) from error
 
 

@@ -1,7 +1,7 @@
 """What `import srrepro` offers beside `load`: measuring from Python, and the names of the recipes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -106,10 +106,22 @@ def evaluate(
     if protocol not in PROTOCOLS:
         msg = f"There is no protocol {protocol!r}. The protocols are: {', '.join(PROTOCOLS)}."
         raise InputError(msg)
+    if isinstance(network, Mapping):
+        msg = "A network was expected, but a state dict was given. Load it into your module, and give that."
+        raise InputError(msg)
+    if isinstance(network, type):
+        msg = f"A network was expected, but {network.__name__} is a class. Make one: {network.__name__}(...)."
+        raise InputError(msg)
+    if not isinstance(dataset, str | Path):
+        msg = f"A set's name or a folder was expected, but {dataset!r} is neither."
+        raise InputError(msg)
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        msg = f"limit={limit!r} was given, but images are counted from 1."
+        raise InputError(msg)
     if scale not in (2, 3, 4):
         msg = f"A scale of {scale!r} was asked for, but there are test sets and networks for 2, 3 and 4."
         raise InputError(msg)
-    folder = _folder(data, mirror)
+    scale, folder = int(scale), _folder(data, mirror)
     if isinstance(network, str | Path):
         network = load(network, scale, model=model, folder=folder)
         recipe = None

@@ -34,6 +34,11 @@ def read_state_dict(path: Path) -> dict[str, Any]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+            raise
+        msg = "it is cut short or no file of PyTorch's; copy it again"
+        raise ValueError(msg) from error
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         strange = re.search(r"GLOBAL ([\w.]+)", str(error))
         if strange is None:
@@ -93,6 +98,9 @@ def read_arrays(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, reader: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    if path.is_file() and path.stat().st_size == 0:
+        msg = f"The weights {path} were to be read, but could not be (the file is empty)."
+        raise InputError(msg)
     try:
         return reader(path)
     except FileNotFoundError as error:

@@ -41,6 +41,9 @@ class Brought:
         except Exception as error:
             msg = f"{asked}, but failed: {type(error).__name__}: {error}"
             raise InputError(msg) from error
+        if isinstance(given, tuple | list) and given and not np.isscalar(given[0]):
+            msg = f"{asked}, but gave a {type(given).__name__} of {len(given)} things. Give the image alone."
+            raise InputError(msg)
         found = _as_array(given)
         while found.ndim > image.ndim and 1 in found.shape:  # batches of one, planes of one channel
             found = np.squeeze(found, axis=found.shape.index(1))

@@ -1,7 +1,7 @@
 """Why pictures score what they score: faults in them, ways of measuring them, and the network that made them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from srrepro.evaluation.explain import told as told_of_numbers
 from srrepro.evaluation.measure import Estimate, Estimator, Photograph, border_of, check_values, without_border
 from srrepro.evaluation.practices import ALONE, RIGHT, Practice
 from srrepro.evaluation.score import Pictures, fitted
-from srrepro.evaluation.suspects import SUSPECTS, Suspect, apart_levels
+from srrepro.evaluation.suspects import SUSPECTS, Beside, Suspect, apart_levels
 from srrepro.pixels.color import studio
 from srrepro.pixels.resize import imresize
 from srrepro.progress import track
@@ -35,22 +35,35 @@ AHEAD_DB = 3.0
 """By which that practice must be nearer than the right one."""
 
 
+GENERAL_DB = 1.0
+"""By which a general fault must gain more than any other to be named."""
+BELOW_BICUBIC_DB = 0.5
+"""A network is not that far below bicubic: something is still wrong."""
+BLACK = 3 / LEVELS
+UNLIKE = 0.1
+"""One minus the correlation of a picture with the photograph that it is of, at most."""
+
+
 @dataclass(frozen=True)
 class Examined:
-    """What was found. Undone faults are in the order of their scores; `made_by` is of a network, if one is named."""
+    """What was found.
+
+    `undone` are all faults, each alone, in the order of the score without it; `faults` those that were there, each with
+    the score after it and the ones before it are undone. `mixed` names pictures that belong to other references, and
+    `made_by` says how near the pictures are to what a network gives, if one is named.
+    """
 
     score: Finding
+    bicubic_db: float
     undone: tuple[tuple[Suspect, float], ...]
+    faults: tuple[tuple[Suspect, float], ...]
     practices: tuple[Finding, ...]
+    mixed: tuple[tuple[str, str], ...]
+    brightest: float
     from_bicubic: float
     again_shrunk: float
     bicubic_again_shrunk: float
     made_by: tuple[tuple[Practice, float], ...]
-
-    @property
-    def faults(self) -> list[tuple[Suspect, float]]:
-        """Those that were there: the score rises without them."""
-        return [(one, psnr_db) for one, psnr_db in self.undone if psnr_db - self.score.psnr_db >= one.gain_db]
 
 
 def examine(
@@ -71,11 +84,15 @@ def examine(
     shown = track(photographs, f"examining {pictures.folder.name}", total=len(photographs))
     looks = [_Look(name, photograph, found[name], scale, protocol) for name, photograph in shown if name in found]
     judged = [finding for practice in (RIGHT, *ALONE) if (finding := _judged(practice, looks)) is not None]
-    undone = [(suspect, psnr_db) for suspect in SUSPECTS if (psnr_db := _without(suspect, looks)) is not None]
+    undone = [(suspect, psnr_db) for suspect in SUSPECTS if (psnr_db := _without([suspect], looks)) is not None]
     return Examined(
         score=judged[0],
+        bicubic_db=mean(look.bicubic_db for look in looks),
         undone=tuple(sorted(undone, key=lambda one: -one[1])),
+        faults=tuple(_one_after_the_other(looks, judged[0].psnr_db)),
         practices=tuple(judged[1:]),
+        mixed=tuple(_mixed(looks)),
+        brightest=max(float(look.estimate.max()) for look in looks),
         from_bicubic=mean(apart_levels(look.luminance, look.interpolated) for look in looks),
         again_shrunk=mean(look.again_shrunk(look.luminance) for look in looks),
         bicubic_again_shrunk=mean(look.again_shrunk(look.interpolated) for look in looks),
@@ -93,11 +110,13 @@ def told(examined: Examined, reported_db: float | None, network: str | None) -> 
             f"They are what {network} gives by this practice: {practice.name} ({psnr_db:.0f} dB between them). "
             f"{practice.advice}"
         )
-    for suspect, psnr_db in examined.faults[:1]:
-        sentences.append(
-            f"The pictures are {suspect.name}: without that they score {psnr_db:.3f} dB instead of "
-            f"{examined.score.psnr_db:.3f}. {suspect.advice}"
-        )
+    if examined.mixed:
+        pairs = ", ".join(f"{picture} is of {reference}" for picture, reference in examined.mixed[:3])
+        sentences.append(f"Pictures are mixed up: {pairs}. Look at the order in which they are read and named.")
+    elif examined.brightest <= BLACK:
+        sentences.append("The pictures are black: multiply by 255 before you convert to uint8.")
+    elif examined.faults:
+        sentences.append(_told_of_faults(examined))
     if not sentences and examined.from_bicubic < SAME_AS_BICUBIC:
         sentences.append(
             f"The pictures are the interpolated images ({examined.from_bicubic:.2f} levels apart): the network changes "
@@ -105,15 +124,28 @@ def told(examined: Examined, reported_db: float | None, network: str | None) -> 
         )
     if not sentences and examined.again_shrunk > FARTHER_THAN_BICUBIC * examined.bicubic_again_shrunk:
         sentences.append(
-            f"The small images were not MATLAB's: shrunk again, the pictures are {examined.again_shrunk:.1f} levels "
-            f"off those, where even interpolated images are {examined.bicubic_again_shrunk:.1f} off. Shrink with "
-            "antialiasing (srrepro.pixels.resize.imresize), not as PyTorch and OpenCV do by default."
+            f"Likeliest the small images were not MATLAB's: shrunk again, the pictures are {examined.again_shrunk:.1f} "
+            f"levels off those, where even interpolated images are {examined.bicubic_again_shrunk:.1f} off. Shrink with "
+            "antialiasing (srrepro.pixels.resize.imresize), not as PyTorch and OpenCV do by default. Blur and other "
+            "changes of all pixels show like this, too."
         )
     if reported_db is not None:
         sentences.append(told_of_numbers([examined.score, *examined.practices], reported_db))
     if not sentences:
         sentences.append(f"No usual fault was found: {examined.score.psnr_db:.3f} dB is what these pictures score.")
     return sentences
+
+
+def _told_of_faults(examined: Examined) -> str:
+    names = ", and ".join(suspect.name for suspect, _ in examined.faults)
+    before, left = examined.score.psnr_db, examined.faults[-1][1]
+    advice = " ".join(dict.fromkeys(suspect.advice for suspect, _ in examined.faults))
+    if left >= examined.bicubic_db - BELOW_BICUBIC_DB:
+        return f"The pictures are {names}: without that they score {left:.3f} dB, not {before:.3f}. {advice}"
+    return (
+        f"No usual fault explains these pictures. Nearest: they are {names}; without that they score {left:.3f} dB, "
+        f"not {before:.3f}, still below bicubic ({examined.bicubic_db:.3f}). Something else is wrong, too."
+    )
 
 
 class _Look:
@@ -123,6 +155,7 @@ class _Look:
         self, name: str, photograph: UInt8[ndarray, "h w *c"], path: Path, scale: int, protocol: Protocol
     ) -> None:
         self.name = name
+        self.path = path
         self.photograph = photograph
         self.scale = scale
         self.protocol = protocol
@@ -134,6 +167,8 @@ class _Look:
         self.low = right.low
         self.interpolated = right.interpolated[self.inside]
         self.luminance = studio(self.estimate * LEVELS) / LEVELS if self.estimate.ndim == 3 else self.estimate
+        self.reference = right.reference[self.inside] / LEVELS
+        self.bicubic_db = self._scores(protocol.admitted(self.planes.interpolated), self.planes, protocol)[0]
 
     @property
     def inside(self) -> tuple[slice, slice]:
@@ -155,11 +190,20 @@ class _Look:
             planes = planes._replace(reference=quantise(planes.interpolated))
         return self._scores(self.estimate, planes, by)
 
-    def without(self, suspect: Suspect) -> float | None:
-        """PSNR in dB after a fault is undone; None where it cannot be there."""
+    def without(self, suspects: Sequence[Suspect]) -> float | None:
+        """PSNR in dB after faults are undone, one after the other; None where one cannot be there."""
+        undone = self.estimate
+        for suspect in suspects:
+            found = suspect.undo(undone, self.beside)
+            if found is None:
+                return None
+            undone = found
+        return self._scores(undone, self.planes, self.protocol)[0]
+
+    @cached_property
+    def beside(self) -> Beside:
         colour = self.estimate.ndim == 3
-        undone = suspect.undo(self.estimate, self.interpolated_rgb if colour else self.interpolated)
-        return None if undone is None else self._scores(undone, self.planes, self.protocol)[0]
+        return Beside(self.interpolated_rgb if colour else self.interpolated, self.interpolated_rgb, self.reference)
 
     def _scores(self, estimate: Estimate, planes: Planes, by: Protocol) -> Scores:
         border = border_of(self.name, estimate, planes)
@@ -182,9 +226,38 @@ def _judged(practice: Practice, looks: Sequence[_Look]) -> Finding | None:
     return None if None in scores else mean_of(practice, [each for each in scores if each is not None])
 
 
-def _without(suspect: Suspect, looks: Sequence[_Look]) -> float | None:
-    psnrs = [look.without(suspect) for look in looks]
+def _without(suspects: Sequence[Suspect], looks: Sequence[_Look]) -> float | None:
+    psnrs = [look.without(suspects) for look in looks]
     return None if None in psnrs else mean(each for each in psnrs if each is not None)
+
+
+def _one_after_the_other(looks: Sequence[_Look], score_db: float) -> Iterator[tuple[Suspect, float]]:
+    """The fault that gains most, then the one that gains most after it; two at most."""
+    chosen: list[Suspect] = []
+    while len(chosen) < 2:
+        gains = []
+        for suspect in SUSPECTS:
+            psnr_db = _without([*chosen, suspect], looks) if suspect not in chosen else None
+            if psnr_db is not None and psnr_db - score_db >= suspect.gain_db * (1 if not chosen else 2):
+                gains.append((psnr_db - GENERAL_DB * suspect.general, psnr_db, suspect))
+        if not gains:
+            return
+        _, score_db, best = max(gains, key=lambda gain: gain[0])
+        chosen.append(best)
+        yield best, score_db
+
+
+def _mixed(looks: Sequence[_Look]) -> Iterator[tuple[str, str]]:
+    """Pictures that are nearer to another photograph of their size than to their own."""
+    for look in looks:
+        alike = [other for other in looks if other.interpolated.shape == look.luminance.shape]
+        nearest = min(alike, key=lambda other: _unlike(look, other), default=look)
+        if nearest is not look and _unlike(look, nearest) < min(UNLIKE, 0.5 * _unlike(look, look)):
+            yield look.path.name, nearest.name
+
+
+def _unlike(look: "_Look", other: "_Look") -> float:
+    return 1 - float(np.corrcoef(look.luminance.ravel(), other.interpolated.ravel())[0, 1])
 
 
 def _made_by(network: Estimator, looks: Sequence[_Look], protocol: Protocol) -> list[tuple[Practice, float]]:

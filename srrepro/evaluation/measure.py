@@ -12,16 +12,17 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from srrepro.data.registry import DataFolder, fetch, members
+from srrepro.data.registry import DataFolder, fetch, members, sets
 from srrepro.data.stores import EvaluationShape, Example, prepare_evaluation, read_evaluation, read_folder
 from srrepro.errors import InputError
 from srrepro.evaluation.upscaler import FARTHEST
 from srrepro.evaluation.weights import Subject
 from srrepro.models.recipe import Input
 from srrepro.pixels import images
+from srrepro.pixels.color import studio
 from srrepro.progress import say, track
 from srrepro.protocols.degradation import Degradation, Planes
-from srrepro.protocols.protocol import Protocol
+from srrepro.protocols.protocol import LEVELS, Protocol
 
 Estimate = Float[ndarray, "h w *c"]
 Photograph = tuple[str, ndarray]
@@ -61,6 +62,9 @@ class TestSet:
         """
         name, equals, folder = text.partition("=")
         if not equals:
+            if name not in sets() and Path(name).expanduser().is_dir():
+                msg = f"{name!r} was given as a set, but is a folder. Give it a name: --set mine={name}."
+                raise InputError(msg)
             members(name)
             return cls(name)
         if not name or not folder:
@@ -139,6 +143,7 @@ def judge(
         check_values(f"{dataset}/{name}", estimate)
         border = border_of(f"{dataset}/{name}", estimate, planes)
         inside, by = without_border(planes, protocol, scale, border)
+        _check_middle(f"{dataset}/{name}", estimate, planes, border)
         ours = by.scores(estimate, inside, scale)
         bicubic = by.scores(by.admitted(inside.interpolated), inside, scale)
         values = ours | {BICUBIC + metric: value for metric, value in bicubic.items()}
@@ -183,6 +188,34 @@ def border_of(name: str, estimate: Estimate, planes: Planes) -> int:
     raise InputError(f"{msg} That is the size of the small image." if small else msg)
 
 
+def _check_middle(name: str, estimate: Estimate, planes: Planes, border: int) -> None:
+    """Refuse what is smaller, but was cut on one side only: it would be compared with its neighbours.
+
+    Raises
+    ------
+    InputError : it fits its reference better at another place than in the middle.
+    """
+    if border == 0:
+        return
+    small, large = (
+        studio(image * LEVELS) if image.ndim == 3 else image * LEVELS for image in (estimate, planes.interpolated)
+    )
+    h, w = small.shape
+    starts = sorted({0, border - 1, border, border + 1, 2 * border})
+    apart = {
+        (top, left): float(np.mean(np.square(large[top : top + h, left : left + w] - small)))
+        for top in starts
+        for left in starts
+    }
+    best = min(apart, key=lambda place: apart[place])
+    if apart[best] < 0.9 * apart[border, border]:
+        msg = (
+            f"The estimate of {name} is {2 * border} pixels smaller than its reference, and fits it {best[0]} from the "
+            f"top and {best[1]} from the left, not in the middle. Crop or pad alike on all sides."
+        )
+        raise InputError(msg)
+
+
 def without_border(planes: Planes, protocol: Protocol, scale: int, border: int) -> tuple[Planes, Protocol]:
     """The inside of an image, and the protocol that drops of it what is left to be dropped."""
     if border == 0:
@@ -212,7 +245,8 @@ def check_values(name: str, estimate: Estimate) -> None:
 
 
 def _about_borders(dataset: str, border: int, shaved: int) -> str:
-    found = f"the estimates of {dataset} are smaller than the references by {border} pixels on every side: "
+    pixels = f"{border} {'pixel' if border == 1 else 'pixels'}"
+    found = f"the estimates of {dataset} are smaller than the references by {pixels} on every side: "
     if border <= shaved:
         return f"{found}the protocol drops {shaved} in any case, so nothing changes"
     return (

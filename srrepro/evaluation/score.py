@@ -13,7 +13,7 @@ from srrepro.evaluation.measure import Estimate, Keep, Score, TestSet, judge
 from srrepro.pixels import images
 from srrepro.pixels.color import studio
 from srrepro.pixels.folders import SUFFIXES
-from srrepro.pixels.naming import partners
+from srrepro.pixels.naming import partners, scale_of
 from srrepro.progress import say, track
 from srrepro.protocols.degradation import Planes
 from srrepro.protocols.protocol import LEVELS, Protocol
@@ -35,6 +35,9 @@ class Pictures:
         ------
         InputError : no such folder, several pictures for one reference, or none for any.
         """
+        if self.folder.is_file():
+            msg = f"Pictures were to be read from {self.folder}, but that is a file. Weights are for `evaluate`."
+            raise InputError(msg)
         if not self.folder.is_dir():
             msg = f"Pictures were to be read from {self.folder}, but there is no such folder."
             raise InputError(msg)
@@ -61,6 +64,11 @@ def score(
     """
     references = [name for name, _ in test_set.photographs(data, limit=limit)]
     found = pictures.partners(references)
+    for path in found.values():
+        said = scale_of(path.stem)
+        if said not in {None, scale}:
+            msg = f"{path.name} was to be measured at x{scale}, but its name says x{said}. Give that, or rename it."
+            raise InputError(msg)
     _tell(test_set, references, found)
     examples = test_set.examples(data, scale, protocol.degradation, limit=limit)
     shown = track(examples, f"measuring {pictures.folder.name} x{scale} on {test_set.name}", total=len(references))

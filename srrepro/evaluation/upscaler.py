@@ -360,6 +360,12 @@ def _subject_and_network(
             msg = f"{name} was asked for without a data folder to find it in. Give folder=DataFolder(...)."
             raise InputError(msg)
         return weights.fetch_authors(folder, models.authors()[name], scale)
+    if path.is_dir():
+        msg = f"{name} was to be read as weights, but is a folder. `srrepro score {name} ...` measures pictures."
+        raise InputError(msg)
+    if path.is_file():
+        msg = f"{name} was to be read as weights, but {path.suffix or 'no suffix'!r} is none of {WEIGHT_FILES}."
+        raise InputError(msg)
     if name not in models.recipes():
         known = [*models.recipes(), *models.authors()]
         msg = f"{name!r} is neither a weight file ({WEIGHT_FILES}) nor a name. {instead(name, known)}"

@@ -8,7 +8,7 @@ import copy
 import math
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -307,8 +307,25 @@ def _share(threads: int, count: int, work: Callable[[int, int], None]) -> None:
         work(0, count)
         return
     ends = [count * part // threads for part in range(threads + 1)]
-    for _ in _POOL.map(work, ends[:-1], ends[1:]):
-        pass
+    futures = [_POOL.submit(work, begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        _let_end(futures)
+
+
+def _let_end(futures: list[Future[None]]) -> None:
+    """Wait, however often Ctrl-C is pressed: the threads write into arrays that are freed when this stack is left."""
+    interrupted: KeyboardInterrupt | None = None
+    while True:
+        try:
+            wait(futures)
+            break
+        except KeyboardInterrupt as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 def C() -> Any:

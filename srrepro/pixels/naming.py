@@ -26,11 +26,21 @@ def own_name(stem: str) -> str:
     return (name or stem).lower()
 
 
+def scale_of(stem: str) -> int | None:
+    """The scale that a picture's name says it has.
+
+    >>> [scale_of(stem) for stem in ("baby_x2", "img_001_SRF_4_HR", "baby")]
+    [2, 4, None]
+    """
+    said = re.findall(rf"(?:x|SRF{_SEPARATOR}?)([2348])(?![0-9a-z])", stem, re.IGNORECASE)
+    return int(said[-1]) if said else None
+
+
 def partners(references: Iterable[str], pictures: Iterable[Path], *, what: str) -> dict[str, Path]:
     """The picture of every reference that has one, by the references' names; the others have none.
 
-    A name counts if it is the reference's, whatever stands behind either; or, where no picture has that, if it begins
-    or ends with the reference's (`baby_srcnn`, `srcnn-baby`).
+    A name counts if it is the reference's, whatever stands behind either, or begins or ends with the reference's
+    (`baby_srcnn`, `srcnn-baby`).
 
     Raises
     ------
@@ -40,12 +50,11 @@ def partners(references: Iterable[str], pictures: Iterable[Path], *, what: str) 
     names = {picture: own_name(picture.stem) for picture in pictures}
     found: dict[str, Path] = {}
     for reference, own in wanted.items():
-        same = [picture for picture, name in names.items() if name == own]
-        near = same or [picture for picture, name in names.items() if _contains(name, own, wanted)]
+        near = [picture for picture, name in names.items() if name == own or _contains(name, own, wanted)]
         if len(near) > 1:
             msg = (
                 f"{what} has several pictures for {reference}: {', '.join(path.name for path in near)}. "
-                "Keep one kind in the folder."
+                "Keep one kind in the folder, or name it: --only '*_x3.png'."
             )
             raise InputError(msg)
         if near:

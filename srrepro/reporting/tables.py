@@ -74,7 +74,7 @@ def quality_row(
     return {
         "model": subject.name,
         "origin": subject.origin,
-        "training_set": subject.training_set,
+        "training_set": "" if subject.origin == "given" else subject.training_set,
         "scale": scale,
         "dataset": dataset,
         "images": len(scores),

@@ -26,6 +26,7 @@ from srrepro.jobs.carry_out import carry_out
 from srrepro.jobs.job import Measure, Workspace, recorded
 from srrepro.options import (
     RECORDED,
+    Finite,
     OneOf,
     places,
     record_option,
@@ -198,8 +199,8 @@ def score(
 @click.argument("subject", metavar="[RECIPE|WEIGHTS|DIR]", required=False)
 @click.option("--set", "name", default="Set5", show_default=True, metavar="SET|NAME=DIR", help="What was measured on.")
 @click.option("--scale", type=click.IntRange(2, 4), default=3, show_default=True, help="2, 3 or 4.")
-@click.option("--reported", type=float, metavar="DB", help="The PSNR in dB that is to be explained.")
-@click.option("--reported-ssim", type=click.FloatRange(0, 1), metavar="SSIM", help="The SSIM that is to be explained.")
+@click.option("--reported", type=Finite(0), metavar="DB", help="The PSNR in dB that is to be explained.")
+@click.option("--reported-ssim", type=Finite(0, 1), metavar="SSIM", help="The SSIM that is to be explained.")
 @click.option(
     "--model",
     metavar="RECIPE|WEIGHTS",

@@ -8,7 +8,7 @@ from srrepro.data.registry import DataFolder
 from srrepro.errors import Failed, InputError
 from srrepro.evaluation.pictures import LARGEST, Enlarger, side_by_side
 from srrepro.hardware import Hardware
-from srrepro.options import places, runs_on, subjects_begun, verb
+from srrepro.options import Finite, places, runs_on, subjects_begun, verb
 from srrepro.pixels import paths, picture
 from srrepro.pixels.decoding import look
 from srrepro.pixels.paths import Job
@@ -22,7 +22,7 @@ PICTURES = "srcnn-915-quick"
 @click.argument("target", metavar="OUT")
 @click.option(
     "--scale",
-    type=click.FloatRange(1, LARGEST),
+    type=Finite(1, LARGEST),
     required=True,
     help="1 to 16, also 2.5. Networks are made for 2, 3 and 4: others are the next larger one reduced by bicubic, and "
     "beyond 4 two networks follow each other (8 is x4, then x2).",

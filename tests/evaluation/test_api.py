@@ -137,7 +137,7 @@ def test_a_picture_may_be_handed_over_as_people_have_it(photographs: Path) -> No
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_an_estimate_is_of_floats_of_about_0_to_1() -> None:
+def test_an_estimate_is_of_floats_of_about_0_to_1(tmp_path: Path) -> None:
     upscaler = srrepro.load("bicubic", 3)
     for given, message in (
         (np.zeros((9, 9), np.uint8), "was given uint8. Divide levels by 255"),
@@ -146,6 +146,16 @@ def test_an_estimate_is_of_floats_of_about_0_to_1() -> None:
     ):
         with pytest.raises(InputError, match=message):
             upscaler.estimate(given)
+    assert srrepro.evaluate("bicubic", "demo-test", scale=3.0, limit=1, data=tmp_path).scale == 3  # type: ignore[arg-type]
+    for more, message in (
+        ({"limit": 0}, "counted from 1"),
+        ({"limit": 1.5}, "counted from 1"),
+        ({"dataset": None}, "None is neither"),
+        ({"network": {"conv.weight": 1}}, "a state dict was given"),
+        ({"network": Mine}, r"Make one: Mine\(\.\.\.\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            srrepro.evaluate(**({"network": "bicubic", "dataset": "demo-test", "scale": 3} | more))  # type: ignore[arg-type]
     for scale in (5, 1, 2.5, "3"):
         with pytest.raises(InputError, match="made for the scales 2, 3 and 4"):
             srrepro.load("bicubic", scale)  # type: ignore[arg-type]

@@ -109,6 +109,13 @@ MISTAKES: dict[str, tuple[Make, str]] = {
     "grey of full range": (full_range, "grey in full range"),
     "low contrast": (compressed, "studio range taken for full range"),
     "wrapped round": (wrapped, "wrapped round"),
+    "brighter": (lambda net, image: np.minimum(in_colour(net, image), 225) + 30, "of another brightness"),
+    "black": (lambda net, image: np.rint(in_colour(net, image) / 255).astype(np.uint8), "The pictures are black"),
+    "Y of BGR": (lambda net, image: in_grey(net, image[..., ::-1]), "luminance of exchanged red and blue"),
+    "full range and zeros": (
+        lambda net, image: np.asarray(Image.fromarray(in_colour(net, image, zeros=True)).convert("L")),
+        "grey in full range",
+    ),
     "bicubic": (interpolated, "the interpolated images"),
     "no antialiasing": (partial(in_colour, resizer="matlab-no-antialias"), "small images were not MATLAB's"),
     "PyTorch's default": (partial(in_colour, resizer="pytorch"), "small images were not MATLAB's"),
@@ -132,6 +139,40 @@ def test_a_planted_mistake_is_named_first(
     make, named = MISTAKES[mistake]
     sentences = told_of_pictures(examined(make, references, network, tmp_path), None, None)
     assert named in sentences[0], sentences
+
+
+def test_of_two_mistakes_both_are_named(references: measure.TestSet, network: Upscaler, tmp_path: Path) -> None:
+    make, _ = MISTAKES["full range and zeros"]
+    sentence = told_of_pictures(examined(make, references, network, tmp_path), None, None)[0]
+    assert "spoilt at the border" in sentence
+    assert "grey in full range" in sentence
+
+
+def test_a_tanh_at_the_end_is_named(references: measure.TestSet, network: Upscaler, tmp_path: Path) -> None:
+    for name, pixels in PHOTOGRAPHS.items():
+        y = network.estimate(MATLAB_Y.degradation(pixels, SCALE).interpolated)
+        np.save(tmp_path / Path(name).stem, 2 * y - 1)
+    photographs = list(references.photographs(DataFolder(tmp_path / "data")))
+    found = examine(Pictures(tmp_path), photographs, SCALE, protocol=MATLAB_Y)
+    assert "of -1 to 1" in told_of_pictures(found, None, None)[0]
+
+
+def test_pictures_that_are_mixed_up_are_named(references: measure.TestSet, network: Upscaler, tmp_path: Path) -> None:
+    for (name, _), pixels in zip(PHOTOGRAPHS.items(), [*PHOTOGRAPHS.values()][::-1], strict=True):
+        Image.fromarray(in_colour(network, pixels)).save(tmp_path / f"{Path(name).stem}_x3.png")
+    photographs = list(references.photographs(DataFolder(tmp_path / "data")))
+    found = examine(Pictures(tmp_path), photographs, SCALE, protocol=MATLAB_Y)
+    assert found.mixed == (("cat_x3.png", "face.png"), ("face_x3.png", "cat.png"))
+    assert "cat_x3.png is of face.png" in told_of_pictures(found, None, None)[0]
+
+
+def test_what_is_not_explained_is_called_so(references: measure.TestSet, network: Upscaler, tmp_path: Path) -> None:
+    def far_off(net: Upscaler, image: ndarray) -> ndarray:
+        return np.roll(in_colour(net, image), 4, 1)
+
+    sentence = told_of_pictures(examined(far_off, references, network, tmp_path), None, None)[0]
+    assert sentence.startswith("No usual fault explains these pictures. Nearest: they are shifted")
+    assert "Something else is wrong, too" in sentence
 
 
 @pytest.mark.parametrize("make", [in_colour, in_grey])

@@ -114,6 +114,19 @@ def test_an_array_that_is_none_is_refused(tmp_path: Path) -> None:
         read_array(tmp_path / "a.npy")
 
 
+def test_what_was_cut_on_one_side_is_refused(references: measure.TestSet, tmp_path: Path) -> None:
+    for name, y in estimates().items():
+        np.save(tmp_path / Path(name).stem, y[:-2, :-2])
+    with pytest.raises(InputError, match="fits it 0 from the top and 0 from the left, not in the middle"):
+        scored(tmp_path, references)
+
+
+def test_a_name_of_another_scale_is_refused(references: measure.TestSet, tmp_path: Path) -> None:
+    np.save(tmp_path / "cat_x2", estimates()["cat.png"])
+    with pytest.raises(InputError, match="at x3, but its name says x2"):
+        scored(tmp_path, references)
+
+
 def test_what_has_no_picture_is_named(
     references: measure.TestSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +176,11 @@ def test_a_name_within_a_name_is_no_partner() -> None:
     }  # fmt: skip
     found = partners(["img_1.png", "img_10.png"], paths("img_1_SR.png", "img_10_SR.png"), what="DIR")
     assert [path.name for path in found.values()] == ["img_1_SR.png", "img_10_SR.png"]
+
+
+def test_a_second_kind_of_picture_is_never_left_out_in_silence() -> None:
+    with pytest.raises(InputError, match=r"several pictures for baby_GT\.bmp: baby_srcnn_x3\.png, baby_bicubic\.png"):
+        partners(["baby_GT.bmp"], paths("baby_srcnn_x3.png", "baby_bicubic.png"), what="DIR")
 
 
 def test_two_pictures_for_one_reference_are_refused() -> None:

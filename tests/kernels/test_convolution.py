@@ -1,5 +1,7 @@
 """The convolutions in C beside PyTorch's in double precision: values, gradients, and what they leave to PyTorch."""
 
+import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
+from srrepro.kernels import convolution
 from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import NO_PAIRS, Native, Pairs, pairs_of
 
@@ -288,3 +291,25 @@ def test_what_is_trained_keeps_its_planes() -> None:
     with Native(threads=1) as native:
         layers(torch.randn(1, 16, 20, 30))
     assert native.rooms == []
+
+
+def test_ctrl_c_waits_for_the_threads() -> None:
+    """They write into arrays of the stack that is left; without the wait the process crashes."""
+    ended: list[int] = []
+
+    def work(begin: int, _end: int) -> None:
+        time.sleep(0.4)
+        ended.append(begin)
+
+    def interrupted(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupted)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            convolution._share(2, 2, work)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert sorted(ended) == [0, 1]
