@@ -125,7 +125,7 @@ def told(examined: Examined, reported_db: float | None, network: str | None) -> 
     if not sentences and examined.again_shrunk > FARTHER_THAN_BICUBIC * examined.bicubic_again_shrunk:
         sentences.append(
             f"Likeliest the small images were not MATLAB's: shrunk again, the pictures are {examined.again_shrunk:.1f} "
-            f"levels off those, where even interpolated images are {examined.bicubic_again_shrunk:.1f} off. Shrink with "
+            f"levels off those, where interpolated images are {examined.bicubic_again_shrunk:.1f} off. Shrink with "
             "antialiasing (srrepro.pixels.resize.imresize), not as PyTorch and OpenCV do by default. Blur and other "
             "changes of all pixels show like this, too."
         )

@@ -47,7 +47,8 @@ def read_foreign(path: Path, scale: int, model: str | None = None) -> tuple[Subj
     papers = {models.recipe(name).model for name in fitting}
     if not fitting:
         asked = f"the network of {model}" if model else "any network that is known here"
-        msg = f"The weights {path} were to be read, but do not fit {asked} at x{scale}. The file has {_shown(tensors)}."
+        more = " Without a name, the network is found out." if model else ""
+        msg = f"The weights {path} do not fit {asked} at x{scale}. The file has {_shown(tensors)}.{more}"
         raise InputError(msg)
     if len(papers) > 1:
         named = " or ".join(f"{name}={path}" for name in fitting)

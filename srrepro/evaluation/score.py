@@ -43,7 +43,8 @@ class Pictures:
             raise InputError(msg)
         kinds = SUFFIXES | {ARRAYS}
         found = sorted(path for path in self.folder.glob(self.only) if path.suffix.lower() in kinds)
-        return partners(references, [path for path in found if not path.name.startswith(".")], what=str(self.folder))
+        what = str(self.folder) if self.only == "*" else f"{self.folder / self.only}"
+        return partners(references, [path for path in found if not path.name.startswith(".")], what=what)
 
 
 def score(

@@ -66,6 +66,11 @@ def take(path: Path, workspace: Workspace) -> str:
 
 def read(path: Path, workspace: Workspace) -> Arrival:
     """What a checkpoint holds, after its training store has been prepared. Errors as `take`."""
+    if path.is_file() and path.suffix != ".safetensors":
+        msg = (
+            f"{path} was to be taken in, but no checkpoint of srrepro's is called {path.suffix}: they are .safetensors."
+        )
+        raise InputError(msg)
     copy = carry.read(path, None)
     if copy is None:
         msg = f"{path} was to be taken in, but there is no such file."

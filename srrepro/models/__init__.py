@@ -50,6 +50,9 @@ def recipe(name: str) -> Recipe:
     ------
     InputError : there is none of this name.
     """
+    if name in authors():
+        msg = f"{name} are released weights, and no recipe: `srrepro evaluate` and `srrepro upscale` take them."
+        raise InputError(msg)
     if name not in recipes():
         msg = f"There is no recipe {name!r}. {instead(name, recipes())}"
         raise InputError(msg)

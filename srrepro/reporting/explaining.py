@@ -145,7 +145,8 @@ def _table(found: Sequence[Finding], reported_db: float | None) -> str:
         )
         for one in (first, *others)
     ]
-    return _simple(rows, ("practice", "PSNR, dB", "SSIM", "off" if reported_db is None else "off reported"))
+    order = "" if reported_db is None else "\nthe nearest first; the first row is the right one"
+    return _simple(rows, ("practice", "PSNR, dB", "SSIM", "off" if reported_db is None else "off reported")) + order
 
 
 def _simple(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

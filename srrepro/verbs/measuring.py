@@ -42,6 +42,8 @@ from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import explaining, tables
 from srrepro.whole import written_whole
 
+HINT_DB = 0.05
+"""Below bicubic by more than rounding."""
 F = TypeVar("F", bound=Callable[..., Any])
 Measured = tuple[Subject, list[Score]]
 
@@ -304,3 +306,5 @@ def _show(measured: Sequence[Measured], per_image: bool, csv_file: Path | None, 
         for _, scores in measured:
             click.echo(f"{scores[0].dataset}\n{tables.image_table(scores)}\n")
     click.echo(tables.terminal_table(rows, wide=wide))
+    if (rows["psnr_db"] - rows["bicubic_psnr_db"]).min() < -HINT_DB:
+        say("below bicubic: `srrepro explain` looks for the reason")

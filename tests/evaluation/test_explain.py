@@ -168,7 +168,7 @@ def test_pictures_that_are_mixed_up_are_named(references: measure.TestSet, netwo
 
 def test_what_is_not_explained_is_called_so(references: measure.TestSet, network: Upscaler, tmp_path: Path) -> None:
     def far_off(net: Upscaler, image: ndarray) -> ndarray:
-        return np.roll(in_colour(net, image), 4, 1)
+        return np.roll(in_colour(net, image), 9, 1)
 
     sentence = told_of_pictures(examined(far_off, references, network, tmp_path), None, None)[0]
     assert sentence.startswith("No usual fault explains these pictures. Nearest: they are shifted")
