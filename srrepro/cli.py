@@ -71,9 +71,9 @@ class Verbs(click.Group):
         except (Diverged, Failed) as error:
             _leave(str(error), code=1)
         except OutOfTime as stopped:
-            click.echo(f"{stopped}; give the same command again to resume")
+            click.echo(f"{stopped}; {stopped.again} to resume")
         except Stopped as stopped:
-            _leave(f"{stopped}; give the same command again to resume", code=1)
+            _leave(f"{stopped}; {stopped.again} to resume", code=1)
 
 
 class _Exit(click.ClickException):

@@ -21,7 +21,9 @@ class Unreachable(Lacking):
 
 
 class Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)
-    """A run was asked to stop, and left a checkpoint."""
+    """A run was asked to stop, and left a checkpoint; `again` is what resumes it."""
+
+    again = "give the same command again"
 
 
 class OutOfTime(Stopped):

@@ -604,6 +604,14 @@ def act_at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
     monkeypatch.setattr(Engine, "step", counted)
 
 
+def test_a_fresh_training_that_is_stopped_is_not_to_be_begun_anew(
+    places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act_at_step(monkeypatch, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    text = refused("train", TINY, "--scale", 3, "--fresh", *places, code=1)
+    assert "give the same command without --fresh to resume" in text
+
+
 def test_a_stopped_training_goes_on_with_the_same_command(
     places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 import click
 
 from srrepro.data.registry import DataFolder
-from srrepro.errors import Failed
+from srrepro.errors import Failed, Stopped
 from srrepro.hardware import Hardware
 from srrepro.jobs import importing, plan, suites
 from srrepro.jobs.carry_out import Became, carry_out, run_suite
@@ -62,7 +62,12 @@ def train(
     """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
     workspace = Workspace(folder, results, hardware, deadline, carries)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=test_sets(recipe))
-    kept, done = carry_out(job, workspace, fresh=fresh)
+    try:
+        kept, done = carry_out(job, workspace, fresh=fresh)
+    except Stopped as stopped:
+        if fresh:  # again, it would throw away what has just been done
+            stopped.again = "give the same command without --fresh"
+        raise
     tables.write(results, readme=None)
     click.echo(tables.terminal_table(tables.quality([read_run(kept)])))
     click.echo(f"{'evidence' if done else 'this run has its evidence already'}: {kept}")
