@@ -5,14 +5,20 @@ And they can be read: no sentence is long.
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 from statistics import mean
 
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from srrepro.cli import VERBS, main
+from srrepro.data.registry import DataFolder
+from srrepro.evaluation import measure
+from srrepro.pixels.resize import imresize
+from srrepro.protocols.degradation import modcrop
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "docs" / "experiments").glob("*.md"))
@@ -77,6 +83,44 @@ def test_quick_commands_of_the_first_page_run(command: str, tmp_path: Path, monk
     assert result.exit_code == 0, result.output
     if "--compare" in words:
         assert (tmp_path / "large_compare.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md", "docs/your-number.md", "docs/export.md"])
+def test_the_other_commands_run(name: str, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, in an own folder; without those for a GPU and those that take an evening."""
+    long = ("--device", "vdsr-t91-muon-overlap", "run-all", "RECIPE", "--data", "--mirror", "--to-mirror")
+    monkeypatch.setenv("SRREPRO_MIRROR", str(mirror))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    shutil.copy(ROOT / "tests" / "cases" / "srcnn_x3.pth", "my_srcnn.pth")
+    Image.open(ROOT / "tests" / "cases" / "rgb.png").save("photo.jpg")
+    small_images_of_somebody(tmp_path, mirror)
+    for folder in ("my-pictures", "my-results"):
+        words = ["evaluate", "my_srcnn.pth", "--scale", "3", "--set", "Set5", "--save", folder]
+        assert CliRunner().invoke(main, words).exit_code == 0
+        for path in Path(folder).glob("*_error.png"):
+            path.unlink()
+    for words in commands(ROOT / name):
+        words = [word for word in words if word != "..."]
+        if ">" in words:
+            words = words[: words.index(">")]
+        if any(word.startswith(long) for word in words) or "|" in "".join(words):
+            continue
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, f"{words}: {result.output}"
+
+
+def small_images_of_somebody(folder: Path, mirror: Path) -> None:
+    """`Set5/HR` and `Set5/LR_bicubic/X3`, as people have them."""
+    data = DataFolder(folder / "datasets", mirror)
+    for name, pixels in measure.TestSet("Set5").photographs(data):
+        high = modcrop(pixels, 3)
+        for place, image in (("HR", high), ("LR_bicubic/X3", imresize(high, 1 / 3))):
+            path = folder / "Set5" / place / f"{Path(name).stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
 
 
 def sentences(text: str) -> list[str]:
