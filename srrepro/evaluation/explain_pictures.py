@@ -33,8 +33,6 @@ THE_SAME_DB = 35.0
 """Between pictures and what a network gives here: above it they are the same but for rounding and clipping."""
 AHEAD_DB = 3.0
 """By which that practice must be nearer than the right one."""
-
-
 GENERAL_DB = 1.0
 """By which a general fault must gain more than any other to be named."""
 BELOW_BICUBIC_DB = 0.5
@@ -89,7 +87,7 @@ def examine(
         score=judged[0],
         bicubic_db=mean(look.bicubic_db for look in looks),
         undone=tuple(sorted(undone, key=lambda one: -one[1])),
-        faults=tuple(_one_after_the_other(looks, judged[0].psnr_db)),
+        faults=tuple(_one_after_the_other(looks, judged[0].psnr_db, undone)),
         practices=tuple(judged[1:]),
         mixed=tuple(_mixed(looks)),
         brightest=max(float(look.estimate.max()) for look in looks),
@@ -168,7 +166,7 @@ class _Look:
         self.interpolated = right.interpolated[self.inside]
         self.luminance = studio(self.estimate * LEVELS) / LEVELS if self.estimate.ndim == 3 else self.estimate
         self.reference = right.reference[self.inside] / LEVELS
-        self.bicubic_db = self._scores(protocol.admitted(self.planes.interpolated), self.planes, protocol)[0]
+        self.bicubic_db = self._psnr_db(protocol.admitted(self.planes.interpolated))
 
     @property
     def inside(self) -> tuple[slice, slice]:
@@ -198,17 +196,20 @@ class _Look:
             if found is None:
                 return None
             undone = found
-        return self._scores(undone, self.planes, self.protocol)[0]
+        return self._psnr_db(undone)
 
     @cached_property
     def beside(self) -> Beside:
         colour = self.estimate.ndim == 3
         return Beside(self.interpolated_rgb if colour else self.interpolated, self.interpolated_rgb, self.reference)
 
-    def _scores(self, estimate: Estimate, planes: Planes, by: Protocol) -> Scores:
+    def _psnr_db(self, estimate: Estimate) -> float:
+        return self._scores(estimate, self.planes, self.protocol, ["psnr_db"])[0]
+
+    def _scores(self, estimate: Estimate, planes: Planes, by: Protocol, metrics: Sequence[str] | None = None) -> Scores:
         border = border_of(self.name, estimate, planes)
         planes, inside = without_border(planes, by, self.scale, border)
-        found = inside.scores(estimate, planes, self.scale)
+        found = inside.scores(estimate, planes, self.scale, metrics=metrics)
         return found["psnr_db"], found.get(by.similarity)
 
     def again_shrunk(self, luminance: Float[ndarray, "h w"]) -> float:
@@ -231,20 +232,25 @@ def _without(suspects: Sequence[Suspect], looks: Sequence[_Look]) -> float | Non
     return None if None in psnrs else mean(each for each in psnrs if each is not None)
 
 
-def _one_after_the_other(looks: Sequence[_Look], score_db: float) -> Iterator[tuple[Suspect, float]]:
-    """The fault that gains most, then the one that gains most after it; two at most."""
-    chosen: list[Suspect] = []
-    while len(chosen) < 2:
-        gains = []
-        for suspect in SUSPECTS:
-            psnr_db = _without([*chosen, suspect], looks) if suspect not in chosen else None
-            if psnr_db is not None and psnr_db - score_db >= suspect.gain_db * (1 if not chosen else 2):
-                gains.append((psnr_db - GENERAL_DB * suspect.general, psnr_db, suspect))
-        if not gains:
-            return
-        _, score_db, best = max(gains, key=lambda gain: gain[0])
-        chosen.append(best)
-        yield best, score_db
+def _one_after_the_other(
+    looks: Sequence[_Look], score_db: float, undone: Sequence[tuple[Suspect, float]]
+) -> Iterator[tuple[Suspect, float]]:
+    """The fault that gains most, then the one that gains most after it; two at most. `undone`: each alone."""
+    first = _worst(undone, score_db, times=1)
+    if first is None:
+        return
+    yield first
+    others = [suspect for suspect in SUSPECTS if suspect is not first[0]]
+    both = [(suspect, db) for suspect in others if (db := _without([first[0], suspect], looks)) is not None]
+    second = _worst(both, first[1], times=2)
+    if second is not None:
+        yield second
+
+
+def _worst(undone: Sequence[tuple[Suspect, float]], score_db: float, *, times: float) -> tuple[Suspect, float] | None:
+    """Of the faults that gain enough (`times` as much as each asks for) the one that gains most; a general one last."""
+    gaining = [one for one in undone if one[1] - score_db >= times * one[0].gain_db]
+    return max(gaining, key=lambda one: one[1] - GENERAL_DB * one[0].general, default=None)
 
 
 def _mixed(looks: Sequence[_Look]) -> Iterator[tuple[str, str]]:

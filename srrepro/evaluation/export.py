@@ -5,7 +5,6 @@ A file is read back and must give srrepro's own estimates on images of odd sizes
 
 import copy
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from srrepro.evaluation.upscaler import Upscaler, load
 from srrepro.hardware import PLAIN
 from srrepro.protocols.named import protocol_named
 from srrepro.protocols.protocol import Protocol
-from srrepro.whole import whole
+from srrepro.whole import check_new, whole
 
 SUFFIXES = (".onnx", ".mat", ".pth")
 SIZES = ((37, 53), (16, 71), (9, 5))
@@ -60,9 +59,7 @@ def export(subject: str, scale: int, target: Path, *, folder: DataFolder, force:
     Failed : the file that was made does not give the same estimates.
     """
     check_target(target, force=force)
-    upscaler = load(
-        subject, scale, folder=folder, hardware=PLAIN
-    )  # native convolutions round otherwise, by 2e-5 in VDSR
+    upscaler = load(subject, scale, folder=folder, hardware=PLAIN)  # native convolutions round otherwise
     if upscaler.subject.origin == "interpolation":
         msg = (
             f"{subject} was to be exported, but it is an interpolation and has no weights. Name a recipe whose weights "
@@ -99,18 +96,7 @@ def check_target(path: Path, *, force: bool) -> None:
     if lacking:
         msg = f'{asked}, but {", ".join(lacking)} must be installed for it: pip install "srrepro[export]".'
         raise InputError(msg)
-    if not path.parent.is_dir():
-        msg = f"{asked}, but there is no folder {path.parent}. Make it first."
-        raise InputError(msg)
-    if path.is_dir():
-        msg = f"{asked}, but that is a folder. Name a file."
-        raise InputError(msg)
-    if path.exists() and not force:
-        msg = f"{asked}, but there is one already. Choose another name, or give --force to replace it."
-        raise InputError(msg)
-    if not os.access(path.parent, os.W_OK):
-        msg = f"{asked}, but nothing may be written to {path.parent}. Choose another folder."
-        raise InputError(msg)
+    check_new(path, asked, force=force)
 
 
 def _file_of(subject: str, scale: int, folder: DataFolder) -> Path:

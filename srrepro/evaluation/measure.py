@@ -89,8 +89,14 @@ class TestSet:
 
     def photographs(self, data: DataFolder, *, limit: int | None = None) -> Iterator[Photograph]:
         """The images as they are, in the order of `examples`, by the same names."""
-        paths = images.folder_images(self.folder) if self.folder is not None else fetch(data, self.name)
-        return ((path.name, images.read(path)) for path in islice(paths, limit))
+        return ((path.name, images.read(path)) for path in self._paths(data)[:limit])
+
+    def names(self, data: DataFolder, *, limit: int | None = None) -> list[str]:
+        """Those of `photographs`, of which none is read."""
+        return [path.name for path in self._paths(data)[:limit]]
+
+    def _paths(self, data: DataFolder) -> list[Path]:
+        return images.folder_images(self.folder) if self.folder is not None else fetch(data, self.name)
 
 
 BICUBIC = "bicubic_"

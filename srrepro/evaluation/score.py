@@ -63,7 +63,7 @@ def score(
     ------
     InputError : a picture cannot be read, or is none of its reference.
     """
-    references = [name for name, _ in test_set.photographs(data, limit=limit)]
+    references = test_set.names(data, limit=limit)
     found = pictures.partners(references)
     for path in found.values():
         said = scale_of(path.stem)

@@ -1,6 +1,5 @@
 """A picture of one's own: upright, with its transparency, 16 bits, colour profile and EXIF; read, and written whole."""
 
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from srrepro.pixels.decoding import decoded, look
 from srrepro.pixels.folders import KINDS
 from srrepro.pixels.samples import EIGHT, SIXTEEN, Levels, Plane, scaled
 from srrepro.progress import say
-from srrepro.whole import whole
+from srrepro.whole import check_new, whole
 
 _DESCRIBES = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, software, date, artist, copyright
 """EXIF's first part, of which only words are kept: the rest is about how the file was stored."""
@@ -151,20 +150,9 @@ def check_target(path: Path, *, force: bool) -> None:
     ------
     InputError : there is something already and `force` is not given, no such folder, or no kind of image file.
     """
-    asked = f"A picture was to be written to {path}"
-    if path.is_dir():
-        msg = f"{asked}, but that is a folder. Name a file."
-        raise InputError(msg)
-    check_kind(path)
-    if path.exists() and not force:
-        msg = f"{asked}, but there is one already. Choose another name, or give --force to replace it."
-        raise InputError(msg)
-    if not path.parent.is_dir():
-        msg = f"{asked}, but there is no folder {path.parent}. Make it first."
-        raise InputError(msg)
-    if not os.access(path.parent, os.W_OK):
-        msg = f"{asked}, but nothing may be written to {path.parent}. Choose another folder."
-        raise InputError(msg)
+    if not path.is_dir():  # of which its kind says nothing
+        check_kind(path)
+    check_new(path, f"A picture was to be written to {path}", force=force)
 
 
 def check_kind(path: Path) -> None:

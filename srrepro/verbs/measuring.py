@@ -146,7 +146,7 @@ def evaluate(
         examples = test_set.examples(folder, scale, protocol.degradation, limit=limit)
         who = upscaler.subject
         if low is not None:
-            references = [name for name, _ in test_set.photographs(folder, limit=limit)]
+            references = test_set.names(folder, limit=limit)
             examples = with_lows(examples, Pictures(low), references, scale, protocol.degradation)
             who = replace(who, model="", note=f"small images of {low}")
         keep = _saved(save, test_set, folder, scale, several=len(names) > 1)
@@ -192,7 +192,7 @@ def score(
         Pictures(pictures.expanduser(), only), test_set, scale, protocol=protocol, data=folder, limit=limit, keep=keep
     )
     subject = given(pictures.resolve().name, recipe, scale)
-    if len(scores) < sum(1 for _ in test_set.photographs(folder)):
+    if len(scores) < len(test_set.names(folder)):
         subject = _of_a_part(subject)
     _show([(subject, scores)], per_image, csv_file, wide, as_json)
 

@@ -11,6 +11,7 @@ from srrepro.options import results_option, verb
 from srrepro.reporting import curves, papers, site
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import quality
+from srrepro.whole import whole
 
 
 @verb(epilog="Example: srrepro table vdsr-3")
@@ -70,7 +71,8 @@ def plot(
         from srrepro.reporting.figures import chosen_curves  # here: matplotlib is an extra
 
         svg, png = chosen_curves(chosen, axis, dataset)
-        out.write_bytes(png if out.suffix.lower() == ".png" else svg.encode())
+        with whole(out) as part:
+            part.write_bytes(png if out.suffix.lower() == ".png" else svg.encode())
         click.echo(f"written: {out}")
 
 
