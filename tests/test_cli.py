@@ -43,13 +43,14 @@ from srrepro.pixels.resize import imresize
 from srrepro.protocols.named import PROTOCOLS, VDSR_Y
 from srrepro.reporting import provenance
 from srrepro.reporting.evidence import read_all
-from srrepro.reporting.tables import COLUMNS, README_MARKS
+from srrepro.reporting.tables import COLUMNS, marks
 from srrepro.timing import speed
 from srrepro.training import checkpoint, deadline
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.engine import Engine
 from srrepro.training.run import Run
 
+MARKS = marks("results")
 CONTEXT = click.Context(main)
 VERBS = {name: main.get_command(CONTEXT, name) for name in main.list_commands(CONTEXT)}
 
@@ -986,7 +987,7 @@ def test_report_fills_the_readme_and_notices_changes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{README_MARKS[0]}\n{README_MARKS[1]}\nafter\n", encoding="utf-8")
+    readme.write_text(f"before\n{MARKS[0]}\n{MARKS[1]}\nafter\n", encoding="utf-8")
     monkeypatch.setitem(
         suites.SUITES, "demo", lambda: iter([Measure(name="bicubic", scale=3, test_sets=("demo-test",))])
     )
@@ -1005,7 +1006,7 @@ def test_report_of_results_elsewhere_leaves_this_readme_alone(tmp_path: Path, mo
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere" / "results"
     here.mkdir()
     monkeypatch.chdir(here)
-    text = f"{README_MARKS[0]}\nmine\n{README_MARKS[1]}\n"
+    text = f"{MARKS[0]}\nmine\n{MARKS[1]}\n"
     (here / "README.md").write_text(text, encoding="utf-8")
     succeeded("report", "--results", elsewhere)
     assert (here / "README.md").read_text(encoding="utf-8") == text

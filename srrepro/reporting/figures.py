@@ -19,9 +19,10 @@ from matplotlib.patches import Patch
 
 from srrepro import models
 from srrepro.reporting.curves import Axis, Curve, curve, log_of
-from srrepro.reporting.inputs import AT_START, AUTHORS_CURVES, READINGS, SPEED, THETA, Data
+from srrepro.reporting.inputs import AT_START, AUTHORS_CURVES, READINGS, THETA, Data
 from srrepro.reporting.published import published
 from srrepro.reporting.sizes import sizes
+from srrepro.reporting.speeds import SPEED
 from srrepro.reporting.verdict import bounds
 
 PALETTE = {

@@ -11,9 +11,9 @@ import pandas as pd
 from srrepro.data.registry import members
 from srrepro.evaluation.weights import PLACE, shipping
 from srrepro.reporting.evidence import Evidence, folders, read_all
+from srrepro.reporting.speeds import SPEED
 from srrepro.reporting.tables import quality
 
-SPEED = "speed.csv"
 AUTHORS_CURVES, READINGS = "vdsr-authors-curves.csv", "vdsr-forensics.csv"
 THETA, AT_START = "vdsr-theta-gradients.csv", "vdsr-notes-gradients.csv"
 CHOICES = (AUTHORS_CURVES, READINGS, THETA, AT_START)

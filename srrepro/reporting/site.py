@@ -27,9 +27,10 @@ from srrepro.evaluation.weights import ships
 from srrepro.protocols.named import MATLAB_Y
 from srrepro.reporting import crops, inputs, papers
 from srrepro.reporting.evidence import Evidence, distinct
-from srrepro.reporting.inputs import SPEED, Data
+from srrepro.reporting.inputs import Data
 from srrepro.reporting.published import published_seconds
-from srrepro.reporting.tables import ORIGINS, PRINTED_OF, SECONDS_NOTE
+from srrepro.reporting.speeds import PRINTED_OF, SECONDS_NOTE, SPEED
+from srrepro.reporting.tables import ORIGINS
 from srrepro.reporting.verdict import BOUND_DB, BOUND_OF_WHAT_IS_MEASURED_DB, BOUND_SSIM
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from srrepro import models
 from srrepro.data.registry import sets
 from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
-from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
+from srrepro.protocols.named import PROTOCOLS
 from srrepro.reporting.evidence import Evidence, distinct, folders, read_all
-from srrepro.reporting.published import published_seconds, setting_of, target
+from srrepro.reporting.published import setting_of, target
 from srrepro.reporting.reached import reached
 from srrepro.reporting.sizes import sizes
+from srrepro.reporting.speeds import SPEED, known, pages
 from srrepro.reporting.unfinished import unfinished
 from srrepro.reporting.verdict import BOUND_SSIM, bounds, verdict
 
@@ -33,13 +33,6 @@ COLUMNS = [
     *("published_psnr_db", "published_ssim", "gap_db", "verdict", "budget", "seeds", "psnr_db_mean", "psnr_db_std"),
     *("protocol", "signature", "run", "precision", "published_as", "published_conf", "setting", "note"),
 ]
-TERMINAL = 80
-"""Columns."""
-PRINTED_OF = ("Set5", 3)
-SECONDS_NOTE = (
-    "published, s: an image of Set5 (0.11 megapixels in the mean) at x3, as the VDSR paper prints it, SRCNN on a CPU "
-    "and VDSR on a GPU of 2015; recalled, not confirmed."
-)
 ORIGINS = ("interpolation", "authors", "trained", "given")
 NETWORKS_NOTE = (
     "Multiply-adds are those of the convolutions for an image of 1280×720 that comes out. Some papers count transposed "
@@ -47,7 +40,6 @@ NETWORKS_NOTE = (
 )
 ENGLISH, CHINESE = ("model", "trained on"), ("模型", "训练集")
 """Heads of the first page's table."""
-README_MARKS = ("<!-- results: written by `srrepro report` -->", "<!-- end of results -->")
 
 Row = dict[str, Any]
 
@@ -225,14 +217,30 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
     if (results / "unfinished").is_dir() or (results / "unfinished.csv").exists():
         carried = unfinished(results / "unfinished")
         files[results / "unfinished.csv"] = carried.to_csv(index=False, lineterminator="\n")
-    for page, heads in () if readme is None else ((readme, ENGLISH), (readme.with_suffix(".zh.md"), CHINESE)):
-        before, found, rest = (
-            page.read_text(encoding="utf-8").partition(README_MARKS[0]) if page.is_file() else ("",) * 3
-        )
-        _, ended, after = rest.partition(README_MARKS[1])
-        if found and ended:
-            files[page] = f"{before}{README_MARKS[0]}\n\n{readme_table(frame, heads)}\n\n{README_MARKS[1]}{after}"
+    if readme is not None:
+        for page, heads in ((readme, ENGLISH), (readme.with_suffix(".zh.md"), CHINESE)):
+            files |= _with_tables(page, {"results": readme_table(frame, heads)})
+        if (results / SPEED).exists():
+            files |= _with_tables(readme.parent / "docs" / "speed.md", pages(pd.read_csv(results / SPEED)))
     return files
+
+
+def marks(name: str) -> tuple[str, str]:
+    """What a generated part of a page stands between: of the README, its Chinese version, or docs/speed.md."""
+    return f"<!-- {name}: written by `srrepro report` -->", f"<!-- end of {name} -->"
+
+
+def _with_tables(page: Path, parts: Mapping[str, str]) -> dict[Path, str]:
+    """A page with the parts between their marks, or nothing where there is no page or not all of the marks."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    for name, part in parts.items():
+        begin, end = marks(name)
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not (found and ended):
+            return {}
+        text = f"{before}{begin}\n\n{part}\n\n{end}{after}"
+    return {page: text}
 
 
 def write(results: Path, readme: Path | None) -> list[Path]:
@@ -272,11 +280,11 @@ def terminal_table(rows: pd.DataFrame, *, wide: bool = False) -> str:
     for row in rows.to_dict("records"):
         cells = {"model": "" if alone else row["model"], "set": row["dataset"], "scale": f"×{row['scale']}"}
         cells["protocol"] = "" if len(shared) == 1 + alone else row["protocol"]
-        cells["PSNR, dB"] = _text(row["psnr_db"], ".3f" if alone else ".2f")
+        cells["PSNR, dB"] = known(row["psnr_db"], ".3f" if alone else ".2f")
         if alone:
-            cells |= {"SSIM": _text(row["ssim"], ".4f"), "bicubic": _text(row["bicubic_psnr_db"], ".3f")}
-        cells |= {"paper": _text(row["published_psnr_db"], ".2f"), "gap": _text(row["gap_db"], "+.2f")}
-        narrow.append(cells | {"verdict": _text(row["verdict"], "")})
+            cells |= {"SSIM": known(row["ssim"], ".4f"), "bicubic": known(row["bicubic_psnr_db"], ".3f")}
+        cells |= {"paper": known(row["published_psnr_db"], ".2f"), "gap": known(row["gap_db"], "+.2f")}
+        narrow.append(cells | {"verdict": known(row["verdict"], "")})
     used = [column for column in narrow[0] if any(row[column] for row in narrow)]
     table = tabulate([{key: row[key] for key in used} for row in narrow], headers="keys", disable_numparse=True)
     notes = dict.fromkeys(note for note in map(str, rows["note"]) if note)
@@ -316,55 +324,6 @@ def image_rows(subject: Subject, scores: Sequence[Score]) -> pd.DataFrame:
     )
 
 
-def speed_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
-    """Rows of `speed.csv` for people, in 80 columns; above each network's, what it scores, and the print.
-
-    All columns are in the file.
-    """
-    parts, timed = [], False
-    for model, same in speed.groupby("model", sort=False):
-        score = _best_known(str(model), quality)
-        seconds = published_seconds().get((models.recipe(str(model)).model, *PRINTED_OF))
-        timed |= seconds is not None and bool((same["task"] == "infer").any())
-        printed_db = _text(score.get("published_psnr_db"), ".2f")
-        printed = [printed_db and f"{printed_db} dB", f"{seconds:.2f} s an image" if seconds else ""]
-        scored = f"Set5 ×3 {score['psnr_db']:.2f} dB, SSIM {score['ssim']:.4f} by {score['model']}" if score else ""
-        published = f"published {', '.join(filter(None, printed))}" if any(printed) else ""
-        rows = [
-            {
-                "task": row["task"],
-                "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
-                "mode": f"{row['mode']} {row['precision']}",
-                "ms": f"{row['median_ms']:.4g}",
-                "per s": f"{row['samples_per_s']:.4g}",
-                "of peak": f"{row['peak_share']:.0%}",
-                "MiB": _text(row["peak_memory_mib"], ".0f"),
-                "× plain": f"{row['baseline_ratio']:.2f}",
-            }
-            for row in same.to_dict("records")
-        ]
-        about = textwrap.wrap(
-            "; ".join(filter(None, [f"{model}: {scored or 'not measured here'}", published])), TERMINAL
-        )
-        parts.append("\n".join([*about, "", str(tabulate(rows, headers="keys", disable_numparse=True))]))
-    note = ["\n".join(textwrap.wrap(SECONDS_NOTE, TERMINAL))] if timed else []
-    return "\n\n".join(parts + note)
-
-
-def _best_known(recipe: str, quality: pd.DataFrame) -> Row:
-    """The full row of a recipe's network: of that recipe, else of another one, else of the authors' weights."""
-    rows: list[Row] = quality.to_dict("records")  # type: ignore[assignment]
-    whole = [
-        row
-        for row in rows
-        if (row["dataset"], row["scale"], row["protocol"]) == (*PRINTED_OF, MATLAB_Y.name)
-        and row["published_as"] == models.recipe(recipe).model
-        and pd.notna(row["psnr_db"])
-        and (row["origin"] != "trained" or ((row["budget"] or 0) >= 1 and row["precision"] == "float32"))
-    ]
-    return max(whole, key=lambda row: (row["model"] == recipe, row["origin"] == "trained", row["psnr_db"]), default={})
-
-
 def _markdown(rows: pd.DataFrame) -> str:
     return str(tabulate(_readable(rows), headers="keys", tablefmt="github", disable_numparse=True))
 
@@ -378,26 +337,22 @@ def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:
             "scale": f"×{row['scale']}",
             "set": row["dataset"],
             "protocol": row["protocol"],
-            "PSNR, dB": _text(row["psnr_db"], ".3f"),
-            "SSIM": _text(row["ssim"], ".4f"),
-            "bicubic, dB": _text(row["bicubic_psnr_db"], ".3f"),
-            "published, dB": _text(row["published_psnr_db"], ".2f"),
-            "gap, dB": _text(row["gap_db"], "+.3f"),
-            "verdict": _text(row["verdict"], ""),
-            "budget": _text(row["budget"], ".4g"),
-            "seeds": _text(row["seeds"], ".0f"),
-            "mean": _text(row["psnr_db_mean"], ".3f"),
-            "std": _text(row["psnr_db_std"], ".3f"),
-            "note": _text(row["note"], ""),
+            "PSNR, dB": known(row["psnr_db"], ".3f"),
+            "SSIM": known(row["ssim"], ".4f"),
+            "bicubic, dB": known(row["bicubic_psnr_db"], ".3f"),
+            "published, dB": known(row["published_psnr_db"], ".2f"),
+            "gap, dB": known(row["gap_db"], "+.3f"),
+            "verdict": known(row["verdict"], ""),
+            "budget": known(row["budget"], ".4g"),
+            "seeds": known(row["seeds"], ".0f"),
+            "mean": known(row["psnr_db_mean"], ".3f"),
+            "std": known(row["psnr_db_std"], ".3f"),
+            "note": known(row["note"], ""),
         }
         for row in rows.to_dict("records")
     ]
     used = [column for column in readable[0] if any(row[column] for row in readable)] if readable else []
     return [{column: row[column] for column in used} for row in readable]
-
-
-def _text(value: Any, form: str) -> str:
-    return "" if value is None or pd.isna(value) else format(value, form)
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -188,7 +188,7 @@ def record(rows: list[Speed], path: Path, under: dict[str, Any]) -> pd.DataFrame
     new = pd.DataFrame([asdict(row) | under for row in rows])
     table = new
     if path.exists():
-        before = pd.read_csv(path)
+        before = pd.read_csv(path, dtype={"threads": "Int64"})  # rows from before it was noted have none
         table = pd.concat([before, new]).drop_duplicates(KEY, keep="last").sort_values(KEY, kind="stable")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")

@@ -18,7 +18,7 @@ from srrepro.jobs import check as gate
 from srrepro.jobs.job import Workspace
 from srrepro.options import device_option, leaves_evidence, places, results_option, runs_on, verb
 from srrepro.progress import say
-from srrepro.reporting import site, tables
+from srrepro.reporting import site, speeds, tables
 from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import folders, read_all
 from srrepro.reporting.provenance import provenance
@@ -83,7 +83,7 @@ def bench(
     if as_json:
         click.echo(new.to_json(orient="records", indent=2, double_precision=15))
     else:
-        click.echo(tables.speed_table(new, tables.quality(read_all(results / "runs"))))
+        click.echo(speeds.terminal_table(new, tables.quality(read_all(results / "runs"))))
         click.echo(f"written: {results / 'speed.csv'}")
 
 

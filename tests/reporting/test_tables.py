@@ -14,10 +14,11 @@ from srrepro import models
 from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject, of_authors, of_interpolation, of_run
-from srrepro.reporting import tables
+from srrepro.reporting import speeds, tables
 from srrepro.reporting.evidence import Evidence, write
-from srrepro.reporting.tables import COLUMNS, README_MARKS, differing, generated, quality, quality_row, terminal_table
+from srrepro.reporting.tables import COLUMNS, differing, generated, marks, quality, quality_row, terminal_table
 
+MARKS = marks("results")
 CLONE = Path(__file__).parents[2]
 VDSR = models.recipe("vdsr-t91-code")
 PAPERS = models.recipe("srcnn-915")
@@ -245,7 +246,7 @@ def results(tmp_path: Path) -> Path:
 @pytest.fixture
 def readme(tmp_path: Path) -> Path:
     path = tmp_path / "README.md"
-    path.write_text(f"# Title\n\n{README_MARKS[0]}\nold\n{README_MARKS[1]}\n\n## After ×\n", encoding="utf-8")
+    path.write_text(f"# Title\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\n## After ×\n", encoding="utf-8")
     return path
 
 
@@ -286,14 +287,14 @@ def test_tables_are_made_for_people(results: Path) -> None:
 def test_the_readme_keeps_what_is_around_the_table(results: Path, readme: Path) -> None:
     tables.write(results, readme)
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"# Title\n\n{README_MARKS[0]}\n")
-    assert text.endswith(f"{README_MARKS[1]}\n\n## After ×\n")
+    assert text.startswith(f"# Title\n\n{MARKS[0]}\n")
+    assert text.endswith(f"{MARKS[1]}\n\n## After ×\n")
     assert "old" not in text
     assert "srcnn-915" in text
     assert "×3" in text
 
 
-@pytest.mark.parametrize("text", ["no marks", README_MARKS[0], README_MARKS[1]])
+@pytest.mark.parametrize("text", ["no marks", MARKS[0], MARKS[1]])
 def test_a_readme_without_the_marks_is_left_alone(text: str, results: Path, readme: Path) -> None:
     readme.write_text(text, encoding="utf-8")
     assert readme not in generated(results, readme)
@@ -385,7 +386,7 @@ def test_readme_has_the_marks() -> None:
     if not readme.is_file():
         pytest.skip("no README.md: not a clone")
     text = readme.read_text(encoding="utf-8")
-    assert [text.count(mark) for mark in README_MARKS] == [1, 1]
+    assert [text.count(mark) for mark in MARKS] == [1, 1]
 
 
 def measured(**changes: object) -> dict[str, object]:
@@ -411,7 +412,7 @@ def test_speed_stands_beside_quality_and_what_the_papers_printed() -> None:
         ]
     )
     rows = pd.DataFrame([measured(), measured(task="train"), measured(model="srcnn-915")])
-    text = tables.speed_table(rows, known)
+    text = speeds.terminal_table(rows, known)
     assert max(map(len, text.splitlines())) <= 80
     about, shortened = re.findall(r"^(srcnn-.*?)\n\n", text, re.MULTILINE | re.DOTALL)
     assert " ".join(about.split()) == (
@@ -420,7 +421,39 @@ def test_speed_stands_beside_quality_and_what_the_papers_printed() -> None:
     assert "32.50" not in shortened
     assert re.search(r"^infer +5×4 ", text, re.MULTILINE)
     assert "recalled" in text
-    assert "recalled" not in tables.speed_table(rows[1:], known)
+    assert "recalled" not in speeds.terminal_table(rows[1:], known)
     assert "33.00 dB, SSIM 0.9000 by srcnn-955-authors" in " ".join(
-        tables.speed_table(rows, known[known["model"] != "srcnn-955"]).split()
+        speeds.terminal_table(rows, known[known["model"] != "srcnn-955"]).split()
     )
+
+
+def test_the_page_of_speed_has_the_machine_that_was_timed_last() -> None:
+    when = {"measured": "2026-01-02T00:00:00+00:00", "commit": "abcdef012", "torch": "2.13", "load": 0.06}
+    rows = [
+        measured(machine="older", median_ms=9.0) | dict.fromkeys(when),
+        measured(machine="M", mode="native", baseline_ratio=2.0, peak_memory_mib=7.4) | when,
+        measured(machine="M", mode="plain", median_ms=2.0) | when,
+        measured(machine="M", task="train", batch=8) | when,
+        measured(machine="a GPU", device="cuda") | when | {"measured": "2027"},
+    ]
+    pages = speeds.pages(pd.DataFrame(rows))
+    for page in pages.values():
+        assert page.startswith("M, PyTorch 2.13, 2026-01-02, commit abcdef0, load 0.1 before.\n\n|")
+    *_, row = pages["inference"].splitlines()
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        *("srcnn-955", "5×4", "2 ± 0", "1 ± 0", "2.00", "50%", "7"),
+    ]
+    assert pages["training"].count("srcnn-955, 8") == 1
+
+
+def test_a_page_of_speed_follows_its_table(results: Path, readme: Path) -> None:
+    page = readme.parent / "docs" / "speed.md"
+    page.parent.mkdir()
+    marked = ["\n".join(("", *tables.marks(name))) for name in ("training", "inference")]
+    page.write_text("# Speed".join(["", *marked]), encoding="utf-8")
+    row = measured(measured="2026", commit="abc", torch="2", load=0.0)
+    pd.DataFrame([row, measured(task="train") | row | {"task": "train"}]).to_csv(results / "speed.csv", index=False)
+    tables.write(results, readme)
+    assert page.read_text(encoding="utf-8").count("| srcnn-955") == 2
+    page.write_text(page.read_text(encoding="utf-8").replace("50%", "51%"), encoding="utf-8")
+    assert differing(results, readme) == [page]
