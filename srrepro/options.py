@@ -13,6 +13,7 @@ from srrepro.data.registry import DataFolder, sets
 from srrepro.errors import InputError, instead
 from srrepro.hardware import MEMORY, Hardware, Mode, Precision
 from srrepro.training.deadline import NEVER, Deadline, seconds_of
+from srrepro.training.following import check_tensorboard
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -200,8 +201,21 @@ deadline_option = click.option(
     callback=lambda _context, _option, value: NEVER if value is None else Deadline.after(seconds_of(value)),
     help="Stop after 2h, 45m, 1h30m or 90s, with a checkpoint, and say what is left. The same command resumes.",
 )
+tensorboard_option = click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    callback=lambda _context, _option, value: _followed(value),
+    help="Follow the log there, in TensorBoard; the extra `tensorboard` brings it.",
+)
 scale_option = click.option("--scale", type=Scale(), required=True, help="How many times as large.")
 own_scale_option = click.option("--scale", type=Scale(), help="Not where one network serves all.")
+
+
+def _followed(folder: Path | None) -> Path | None:
+    if folder is not None:
+        check_tensorboard(folder)
+    return folder
 
 
 class Finite(click.FloatRange):

@@ -513,6 +513,17 @@ def test_train_leaves_evidence_and_weights(places: tuple[object, ...]) -> None:
     assert everything_in(results_of(places)) == before
 
 
+def test_a_log_is_followed(places: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    words = ("train", TINY, "--scale", 3, *places, "--tensorboard", tmp_path / "board")
+    succeeded(*words)
+    (run,) = read_all(results_of(places) / "runs")
+    (events,) = (tmp_path / "board" / run.name).iterdir()
+    assert all(column.encode() in events.read_bytes() for column in run.log[0] if column != "backprops")
+    monkeypatch.setattr("srrepro.training.following.find_spec", lambda _name: None)
+    assert "TensorBoard is not installed. The extra `tensorboard` brings it" in refused(*words)
+
+
 def test_one_network_for_several_scales_is_one_run(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     known(tiny(scales=(2, 3)), monkeypatch)
     assert "leave out --scale" in refused("train", TINY, "--scale", 3, *places)

@@ -226,6 +226,7 @@ def _train(run: Run, job: Train, workspace: Workspace, *, force: bool, fresh: bo
             deadline=workspace.deadline,
             carried=carried,
             carries=workspace.carries,
+            tensorboard=workspace.tensorboard,
         )
         leave_evidence(run, network, state, workspace, test_sets=job.test_sets, made_with=made_with)
         carried.unlink(missing_ok=True)

@@ -40,7 +40,8 @@ PACKAGES = {
 """By the names that pip knows, and what is imported."""
 EXTRAS = {
     "export": (("onnx", "onnxruntime", "onnxscript"), "networks as ONNX"),
-    "figures": (("matplotlib",), "figures"),
+    "report": (("jinja2", "matplotlib"), "the report's page and plots"),
+    "tensorboard": (("tensorboard",), "following a training"),
 }
 TRIED = ("srcnn-915", "vdsr-10-residual")
 """Recipes whose untrained networks are computed in C and by PyTorch: kernels of 9, 5, 3 and 1 pixels."""

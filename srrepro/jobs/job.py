@@ -23,7 +23,8 @@ LARGE = "Urban100"
 class Workspace:
     """Where the work is done, and on what.
 
-    `deadline` is when training stops; `carries` writes unfinished runs where another clone can resume them.
+    `deadline` is when training stops; `carries` writes unfinished runs where another clone can resume them;
+    `tensorboard` is where their logs are followed.
     """
 
     folder: DataFolder
@@ -31,6 +32,7 @@ class Workspace:
     hardware: Hardware = Hardware()
     deadline: Deadline = NEVER
     carries: bool = False
+    tensorboard: Path | None = None
 
     @property
     def runs(self) -> Path:

@@ -28,6 +28,7 @@ from srrepro.training.carry import Stretch
 from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Engine
 from srrepro.training.feed import Course, Feed, ahead
+from srrepro.training.following import following
 from srrepro.training.run import Run
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -56,12 +57,13 @@ def train(
     deadline: Deadline = NEVER,
     carried: Path | None = None,
     carries: bool = False,
+    tensorboard: Path | None = None,
 ) -> tuple[nn.Module, State]:
     """Train from scratch, or resume from the checkpoint in `workplace` or the `carried` file, to the last step.
 
     `made_with` describes the stretch that begins now (machine, threads, commit); device and mode are added. `carried`
     is where an unfinished run may lie that comes from another machine; with `carries` it is written whenever the run
-    stops. The run stops at the `deadline`.
+    stops. The run stops at the `deadline`. `tensorboard` is a folder where the log is followed, row by row.
 
     Returns
     -------
@@ -96,7 +98,8 @@ def train(
     batches = _batches(run, feed, course, state.step)
     if device == "cpu":  # a GPU is told in order what to do, and works while the next batch is asked for
         batches = ahead(batches)
-    with _listening_to_signals() as stop, meter, engine, closing(batches):
+    follows = following(tensorboard, run.name, state.log)
+    with _listening_to_signals() as stop, meter, engine, closing(batches), follows as follow:
         network.train()
         started, saved = perf_counter(), perf_counter()
         for step, (inputs, high) in enumerate(batches, state.step):
@@ -122,6 +125,7 @@ def train(
                 _log(state, course, lr, _measure(watched, run.protocol))
                 losses.zero_()
                 meter.report(state.log[-1])
+                follow(state.log[-1])
             stretch = Stretch(
                 id=here,
                 begun_at=begun,

@@ -22,6 +22,7 @@ from srrepro.options import (
     positive,
     recipe_argument,
     runs_on,
+    tensorboard_option,
     trains_on,
     verb,
 )
@@ -44,6 +45,7 @@ from srrepro.training.deadline import Deadline
     is_flag=True,
     help="Whenever the run stops, write it to RESULTS/unfinished, from where any clone resumes it.",
 )
+@tensorboard_option
 @trains_on
 @places
 @leaves_evidence
@@ -55,12 +57,13 @@ def train(
     fresh: bool,
     deadline: Deadline,
     carries: bool,
+    tensorboard: Path | None,
     hardware: Hardware,
     folder: DataFolder,
     results: Path,
 ) -> None:
     """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
-    workspace = Workspace(folder, results, hardware, deadline, carries)
+    workspace = Workspace(folder, results, hardware, deadline, carries, tensorboard)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=test_sets(recipe))
     try:
         kept, done = carry_out(job, workspace, fresh=fresh)
@@ -83,6 +86,7 @@ def train(
     "--plan", "only_plan", is_flag=True, help="Say what each job lacks and how long it will take; do nothing."
 )
 @deadline_option
+@tensorboard_option
 @trains_on
 @places
 @leaves_evidence
@@ -92,13 +96,14 @@ def run_all(
     force: bool,
     only_plan: bool,
     deadline: Deadline,
+    tensorboard: Path | None,
     hardware: Hardware,
     folder: DataFolder,
     results: Path,
 ) -> None:
     """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
     jobs = suites.with_budget(list(SUITES[suite]()), budget)
-    workspace = Workspace(folder, results, hardware, deadline)
+    workspace = Workspace(folder, results, hardware, deadline, tensorboard=tensorboard)
     planned = plan.plan(jobs, workspace, force=force, closely=only_plan)
     if only_plan:
         click.echo(plan.table(planned))

@@ -42,9 +42,7 @@ def test_one_screen_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert max(map(len, lines)) <= 80
     assert len(lines) <= 40
     words = result.stdout.replace(",", " ").split()
-    assert {"compiler", "device", "memory", "weights", "folders", "export", "figures", srrepro.__version__} <= set(
-        words
-    )
+    assert {"compiler", "device", "memory", "weights", "folders", "export", "report", srrepro.__version__} <= set(words)
     assert {name for name in sets() if not name.startswith("goldens")} <= set(words)
     assert "-> srrepro prepare T91 --data data (" in result.stdout
     assert not any(tmp_path.iterdir())
@@ -144,4 +142,4 @@ def test_folders_and_extras_that_lack(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found["folders"]["found"] == f"{tmp_path / 'file' / 'data'} (data) may not be written"
     assert "--data" in found["folders"]["do"]
     assert (found["export"]["state"], found["export"]["do"]) == ("lacking", 'pip install "srrepro[export]"')
-    assert found["figures"]["state"] == "ok"
+    assert found["report"]["state"] == "ok"
