@@ -52,8 +52,8 @@ GLYPHS = {
 TOLD = {
     "gaps-measured": (
         "Released weights, and interpolation",
-        "Every mark is one test set at one scale. Marks on the green band have the printed digits. Most of CARN-M's, "
-        "and FSRCNN's of B100 and Urban100, come out under no measurement that is known here.",
+        "Every mark is one test set at one scale. Marks on the green band have the printed digits. docs/neighbours.md "
+        "has the reason of each that is off it.",
     ),
     "gaps-trained": (
         "Trained here, from scratch",
@@ -75,7 +75,7 @@ TOLD = {
     "clipping": (
         "How often gradients are clipped",
         "Share of VDSR's gradients that meet the bound θ / learning rate, in the first 150 iterations. A large bound "
-        "hardly acts; at 1e-4, which was chosen, a fifth is clipped.",
+        "hardly acts. The recipes have 1e-4.",
     ),
     "gradients": (
         "Gradients before the first step",
