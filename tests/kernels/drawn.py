@@ -1,7 +1,7 @@
 """Takes drawn shapes through every function in C, beside PyTorch's: for a process whose C checks its own memory.
 
-`test_sanitizers.py` runs this as a program, where each array is a piece of memory by itself: a read or a write beyond its
-end, or anything that C does not define, ends the process. Layers, chains, tiles, bands and resizing are called as
+`test_sanitizers.py` runs this as a program, where each array is a piece of memory by itself: a read or a write beyond
+its end, or anything that C does not define, ends the process. Layers, chains, tiles, bands and resizing are called as
 srrepro calls them, so the room that Python gives is tested, too. The one argument is the number of examples of each.
 """
 
@@ -9,10 +9,10 @@ import sys
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.functional import conv2d, relu
+from torch.nn.functional import relu
 
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import Subject
@@ -47,6 +47,7 @@ def same(found: torch.Tensor, expected: torch.Tensor, share: float = 1e-4) -> No
 
 
 PLANES = st.sampled_from([1, 16, 32, 48, 64, 80])
+MORE = {"images": 2, "threads": 2, "rectify": True, "bias": True}
 SIDE = st.integers(1, 13) | st.sampled_from([17, 18, 25, 32, 41])
 
 
@@ -63,10 +64,13 @@ SIDE = st.integers(1, 13) | st.sampled_from([17, 18, 25, 32, 41])
     rectify=st.booleans(),
     bias=st.booleans(),
 )
+@example(kernel=3, planes=16, filters=48, padding=1, height=13, width=8, **MORE)
+@example(kernel=5, planes=48, filters=16, padding=0, height=10, width=13, **MORE)
+@example(kernel=9, planes=1, filters=16, padding=4, height=1, width=10, **MORE)
+@example(kernel=5, planes=16, filters=1, padding=2, height=6, width=1, **MORE)
 def layers(kernel, planes, filters, padding, height, width, images, threads, rectify, bias):
     padding = max(min(padding, kernel - 1), -(-(kernel - min(height, width)) // 2), 0)
-    if padding >= kernel or planes * filters == 1:
-        return  # PyTorch's own
+    assume(padding < kernel and planes * filters > 1)  # else it is PyTorch's
     counted("layers")
     torch.manual_seed(0)
     inputs = torch.randn(images, planes, height, width, requires_grad=True)
@@ -83,7 +87,9 @@ def layers(kernel, planes, filters, padding, height, width, images, threads, rec
     assert out.grad_fn is not None
     gradient = torch.randn_like(expected) * (expected.abs() > 1e-4)
     by = [inputs, *layer.parameters()]
-    for found, theirs in zip(torch.autograd.grad(out, by, gradient), torch.autograd.grad(expected, by, gradient), strict=True):
+    for found, theirs in zip(
+        torch.autograd.grad(out, by, gradient), torch.autograd.grad(expected, by, gradient), strict=True
+    ):
         same(found, theirs)
 
 
@@ -133,9 +139,29 @@ def tiles(network, height, width, side, threads):
     image = np.random.default_rng(0).random((height, width), np.float32)
     memory = side * side * 2 * 4 * 32
     hardware = Hardware(precision="float32", mode="native", memory=memory, threads=threads)
-    estimate = Upscaler(Subject("drawn", "drawn", "", "trained"), network(2), 2, hardware).estimate(image)
+    estimate = Upscaler(
+        Subject(name="drawn", model="drawn", origin="trained", training_set="", scale=2), network(2), 2, hardware
+    ).estimate(image)
     assert estimate.shape == image.shape
     assert np.isfinite(estimate).all()
+
+
+@drawn
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 20),
+    channels=st.sampled_from([None, 3]),
+    scale=st.sampled_from([2, 3, 4]),
+)
+def bands(height, width, channels, scale):
+    counted("bands")
+    torch.manual_seed(0)
+    shape = (height, width) if channels is None else (height, width, channels)
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    hardware = Hardware(precision="float32", mode="native", memory=1 << 20, threads=2)
+    subject = Subject(name="drawn", model="drawn", origin="trained", training_set="", scale=scale)
+    enlarged = Upscaler(subject, VeryDeep(depth=4, filters=16)(scale), scale, hardware).image(picture)
+    assert enlarged.shape[:2] == (height * scale, width * scale)
 
 
 @drawn
@@ -158,18 +184,9 @@ def resizing(height, width, planes, scale, border, kind):
     imresize(image, scale, border=border)
 
 
-def nothing() -> None:
-    """No images, no rows, no columns: PyTorch answers."""
-    with torch.inference_mode(), Native(2):
-        for shape in ((0, 16, 5, 5), (1, 16, 0, 5), (1, 16, 5, 0)):
-            counted("nothing")
-            out = conv2d(torch.zeros(shape), torch.zeros(16, 16, 3, 3), None, (1, 1), (2, 2))
-            assert out.numel() == shape[0] * out[0:1].numel()
-
-
 layers()
 chains()
 tiles()
+bands()
 resizing()
-nothing()
 print(", ".join(f"{count} {name}" for name, count in calls.items()))  # noqa: T201
