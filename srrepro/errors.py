@@ -35,7 +35,7 @@ class Failed(Exception):  # noqa: N818
 
 
 class Diverged(Exception):  # noqa: N818
-    """The loss is no longer a number."""
+    """Loss or weights are no longer numbers; the last good checkpoint is kept."""
 
 
 def instead(name: str, known: Iterable[str]) -> str:
