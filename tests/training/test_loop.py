@@ -43,6 +43,7 @@ from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
 from srrepro.protocols.degradation import MATLAB
 from srrepro.training import carry, checkpoint, deadline, engine, feed, loop
+from srrepro.training import run as run_module
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.deadline import Deadline
 from srrepro.training.engine import Engine, plain_step
@@ -283,6 +284,22 @@ def test_a_scale_is_given_where_one_is_needed_and_only_there() -> None:
         Run(recipe=SGD_RECIPE)
     with pytest.raises(InputError, match=r"for x3, but one network of it serves x2, x3: leave out --scale"):
         Run(recipe=VDSR_RECIPE, scale=3)
+
+
+@pytest.mark.parametrize("seed", [-1, run_module.SEEDS, 2**70])
+def test_a_seed_that_pytorch_could_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(
+        InputError, match=rf"with --seed {seed}, but seeds are whole .* 17,592,186,044,415 \(2\^44 - 1\)"
+    ):
+        replace(SGD_RUN, seed=seed)
+
+
+def test_the_largest_seed_orders_every_epoch() -> None:
+    run = replace(SGD_RUN, seed=run_module.SEEDS - 1)
+    orders = [NewOrder()(10, seed=run.seed, epoch=epoch) for epoch in (0, 10**9)]
+    assert not torch.equal(*orders)
+    with pytest.raises((RuntimeError, ValueError), match="verflow"):
+        NewOrder()(10, seed=2 * run_module.SEEDS, epoch=0)
 
 
 def test_a_network_that_does_not_fit_its_patches_is_refused() -> None:
