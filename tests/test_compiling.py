@@ -27,7 +27,7 @@ def copying(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("compiler")
     made, script = place / "made.so", place / "copying-cc"
     subprocess.run([COMPILER, *compiling.FLAGS, str(PACKAGE / "pixels" / "resize.c"), "-o", str(made)], check=True)
-    script.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exit 0\nfor out; do :; done\ncp {made} "$out"\n')
+    script.write_text(f'#!/bin/sh\nfor out; do :; done\n[ "$out" = --version ] && exit 0\ncp {made} "$out"\n')
     script.chmod(0o755)
     return script
 
