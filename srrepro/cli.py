@@ -10,7 +10,16 @@ import click
 from click.shell_completion import CompletionItem
 
 import srrepro
-from srrepro.errors import Diverged, Failed, InputError, OutOfTime, Stopped, instead
+from srrepro.errors import (
+    Diverged,
+    Failed,
+    InputError,
+    OutOfTime,
+    Stopped,
+    instead,
+    is_out_of_memory,
+    out_of_memory,
+)
 
 VERBS = {
     "prepare": "sets",
@@ -68,6 +77,10 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except (InputError, OSError) as error:
             _leave(str(error), code=2)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            _leave(out_of_memory(error), code=2)
         except (Diverged, Failed) as error:
             _leave(str(error), code=1)
         except OutOfTime as stopped:

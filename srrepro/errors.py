@@ -35,7 +35,21 @@ class Failed(Exception):  # noqa: N818
 
 
 class Diverged(Exception):  # noqa: N818
-    """The loss is no longer a number."""
+    """Loss or weights are no longer numbers; the last good checkpoint is kept."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy or PyTorch was refused memory; PyTorch has no class of error for a processor's."""
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    )
+
+
+def out_of_memory(error: BaseException) -> str:
+    """One sentence of it, whoever was refused, and what to do."""
+    said = str(error).splitlines()[0] if str(error) else "no more could be had"
+    return f"There is not enough memory ({said}). Give a smaller --memory, a smaller image, or stop other programs."
 
 
 def instead(name: str, known: Iterable[str]) -> str:

@@ -23,6 +23,9 @@ Auto = Literal["auto"]
 MEMORY = 4 << 30
 """Bytes that patches, or the planes of a network, may take if nobody says otherwise: 4 megapixels of 64 planes."""
 CPUINFO = Path("/proc/cpuinfo")
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container finds what it may take, which may be less than the machine has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +166,24 @@ def machine(device: str) -> str:
 
         return torch.cuda.get_device_name(device)
     return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def free_memory() -> int | None:
+    """Bytes that a process could take now, of the machine or of its container; None where that is unknown (no Linux).
+
+    A limit by `ulimit` is not seen.
+    """
+    try:
+        lines = MEMINFO.read_text(encoding="utf-8").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+    try:
+        most, taken = (int((CGROUP / name).read_text(encoding="utf-8")) for name in ("memory.max", "memory.current"))
+        words = dict(line.split() for line in (CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines())
+        return min(free, max(0, most - taken + int(words.get("inactive_file", 0))))  # files that are read can go
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return free
 
 
 def _compiles() -> bool:

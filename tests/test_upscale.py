@@ -1,15 +1,21 @@
 """`srrepro upscale`: many pictures in one call, nothing half-written, and the truth about every one."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from srrepro.cli import main
+from srrepro.data.registry import DataFolder
+from srrepro.evaluation import pictures
+from srrepro.evaluation.pictures import Enlarger
+from srrepro.hardware import Hardware
 from srrepro.pixels import picture
 
 CASES = Path(__file__).parent / "cases"
@@ -131,3 +137,60 @@ def test_when_interrupted_what_is_done_stays_and_is_named(
     assert result.exit_code == 1
     assert names(tmp_path / "large") == ["photo0_x2.png"]
     assert result.stdout.count("written: ") == 1
+
+
+# Memory.
+
+
+def test_a_picture_that_does_not_fit_is_refused_before_the_work(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "free_memory", lambda: 1 << 20)
+    result = upscale(album / "photo0.png", tmp_path / "large.png", "--scale", 16, "--model", "bicubic")
+    assert result.exit_code == 2
+    assert "A picture of 25×20 was to be enlarged to 400×320 by bicubic, which takes about 0.0" in result.stderr
+    assert "GiB, but 0.000977 are free. Cut it into parts, choose a smaller scale, or" in result.stderr
+    assert names(tmp_path) == ["album"]
+    result = upscale(album / "photo*.*", tmp_path / "large", "--scale", 16, "--model", "bicubic")
+    assert result.exit_code == 1
+    assert result.stderr.count("not enlarged: A picture of") == 3
+    monkeypatch.setattr(pictures, "free_memory", lambda: None)
+    assert upscale(album / "photo0.png", tmp_path / "large.png", "--scale", 16, "--model", "bicubic").exit_code == 0
+
+
+@pytest.mark.parametrize("take", [lambda: np.empty(1 << 58), lambda: torch.empty(1 << 58)], ids=["numpy", "torch"])
+def test_memory_that_runs_out_is_one_sentence(
+    take: Callable[[], object], album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Enlarger, "enlarge", lambda *_: iter([take()]))
+    result = upscale(album / "photo0.png", tmp_path / "large.png", "--scale", 2, "--model", "bicubic")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: There is not enough memory (")
+    assert result.stderr.endswith("Give a smaller --memory, a smaller image, or stop other programs.\n")
+    result = upscale(album / "photo*.*", tmp_path / "large", "--scale", 2, "--model", "bicubic")
+    assert result.exit_code == 1
+    assert result.stderr.count("There is not enough memory (") == 3
+    assert names(tmp_path) == ["album"]
+
+
+def test_another_error_is_none_of_memory(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        msg = "a fault of ours"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(Enlarger, "enlarge", broken)
+    words = ["upscale", str(album / "photo0.png"), str(tmp_path / "large.png"), "--scale", "2", "--model", "bicubic"]
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        CliRunner().invoke(main, words, catch_exceptions=False)
+
+
+def test_what_a_picture_takes_grows_with_it_and_shrinks_with_the_memory() -> None:
+    def taken(scale: float, memory: int, size: int = 400, compare: bool = False) -> int:
+        enlarger = Enlarger.load("bicubic", scale, folder=DataFolder(Path()), hardware=Hardware(memory=memory << 20))
+        grey = picture.Picture(np.zeros((size, size), np.uint8))
+        return enlarger.bytes_for(grey, compare=compare)
+
+    assert taken(4, 8) - taken(2, 8) >= 3 * 400**2 * (16 - 4) - (1 << 20)
+    assert taken(4, 8) < taken(4, 64)
+    assert taken(3.5, 8) > taken(4, 8)
+    assert taken(4, 8, compare=True) > taken(4, 8)

@@ -11,12 +11,15 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import distance_transform_edt
 
 from srrepro.data.registry import DataFolder
+from srrepro.errors import InputError
 from srrepro.evaluation.upscaler import Upscaler, load
-from srrepro.hardware import Hardware
+from srrepro.hardware import Hardware, free_memory
 from srrepro.pixels.picture import Picture
 from srrepro.pixels.samples import EIGHT, SIXTEEN, Enlarged, Levels, Plane, scaled
 
 LARGEST = 16
+_COPIES = 3
+"""Of the enlarged picture, while it is put together and written."""
 _CHAINS = ((2,), (3,), (4,), (3, 2), (4, 2), (3, 3), (4, 3), (4, 4))
 """Networks one after the other, by what they give together."""
 _BAND, _LINE, _MARGIN = 24, 3, 6
@@ -81,6 +84,37 @@ class Enlarger:
                 total += len(network.bands(h, w))
                 w, h = w * network.scale, h * network.scale
         return total
+
+    def check_memory(self, picture: Picture, *, compare: bool) -> None:
+        """Find out before the work whether a picture and what is made of it fit into the memory that is free.
+
+        Raises
+        ------
+        InputError : they do not.
+        """
+        free, wanted = free_memory(), self.bytes_for(picture, compare=compare)
+        if free is None or wanted <= free:
+            return
+        width, height = picture.size
+        large = "×".join(f"{side:,}" for side in self.size(width, height))
+        msg = (
+            f"A picture of {width:,}×{height:,} was to be enlarged to {large} by {self.model}, which takes about "
+            f"{wanted / 2**30:.3g} GiB, but {free / 2**30:.3g} are free. Cut it into parts, choose a smaller scale, or "
+            "give a smaller --memory."
+        )
+        raise InputError(msg)
+
+    def bytes_for(self, picture: Picture, *, compare: bool) -> int:
+        """About what is taken at most: by the pictures, some of them several times, and by the bands."""
+        width, height = picture.size
+        bands = 0
+        for network in self.networks:
+            bands = max(bands, network.bytes_for(height, width))
+            width, height = width * network.scale, height * network.scale
+        planes = (1 if picture.levels.ndim == 2 else 3) + int(picture.alpha is not None)
+        each = picture.levels.itemsize * planes
+        times = _COPIES + int((width, height) != self.size(*picture.size)) + 2 * int(compare)
+        return bands + width * height * each * times
 
     def enlarge(self, picture: Picture) -> Generator[None, None, Picture]:
         """A picture enlarged, in steps."""

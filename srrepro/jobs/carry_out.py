@@ -15,7 +15,7 @@ from torch import nn
 from srrepro import models
 from srrepro.data.registry import sha256_of
 from srrepro.data.stores import EvaluationShape, prepare_evaluation, prepare_training
-from srrepro.errors import Diverged, InputError, OutOfTime, Stopped
+from srrepro.errors import Diverged, InputError, OutOfTime, Stopped, is_out_of_memory, out_of_memory
 from srrepro.evaluation import weights
 from srrepro.evaluation.measure import Score, TestSet, evaluate
 from srrepro.evaluation.upscaler import Upscaler, load
@@ -88,8 +88,8 @@ def _attempt(job: Job, workspace: Workspace, *, force: bool, heading: str) -> At
         return Attempt("unfinished", title)
     except Stopped:
         raise
-    except (InputError, Diverged, ValueError, RuntimeError, OSError) as error:
-        say(f"{title} failed: {error}")
+    except (InputError, Diverged, ValueError, RuntimeError, OSError, MemoryError) as error:
+        say(f"{title} failed: {out_of_memory(error) if is_out_of_memory(error) else error}")
         return Attempt("failed", title)
     became: Became = "done" if worked else "there already"
     say(f"{title}: {became}")

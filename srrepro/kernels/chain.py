@@ -36,7 +36,7 @@ class _Layer(ctypes.Structure):
     """`layer` of convolution.c."""
 
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("kernel", "planes", "filters", "padding", "rectify")),
+        *((name, ctypes.c_int64) for name in ("kernel", "planes", "filters", "padding", "rectify")),
         *((name, ctypes.c_void_p) for name in ("weights", "turned", "bias", "for_weights", "for_bias")),
     )
 
@@ -108,8 +108,16 @@ class Chain:
 
         Each share of a batch has a room of its own, whichever thread takes it; there the gradients lie until the next
         step.
+
+        Raises
+        ------
+        ValueError : images of other numbers or of several planes, or smaller than the network makes something of: in C
+            they would be read beyond their end.
         """
-        count, _, height, width = inputs.shape
+        count, planes, height, width = inputs.shape
+        if inputs.dtype is not torch.float32 or planes != 1:
+            msg = f"a chain takes images of one plane in float32, not {tuple(inputs.shape)} in {inputs.dtype}"
+            raise ValueError(msg)
         inputs = inputs.contiguous()  # of one plane all layouts are one
         room = self._room(share, min(count, IMAGES), height, width)
         for gradient in room.gradients:
@@ -155,6 +163,9 @@ class Room:
         for layer, own in zip(self.layers, weights, strict=True):
             grown = 2 * own.layer.padding - own.kernel + 1
             rows, columns = rows + grown, columns + grown
+            if min(count, rows, columns) < 1:
+                msg = f"{count} images of {height}×{width} were given to a chain, which makes nothing of them"
+                raise ValueError(msg)
             self.planes.append(torch.empty(count, own.filters, rows, columns))
             self.gradients += own.describe(layer)
         self.pointers = (ctypes.c_void_p * len(weights))(*(plane.data_ptr() for plane in self.planes))

@@ -149,10 +149,17 @@ def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     defaults: tuple[Any, ...] = None, (1, 1), (0, 0), (1, 1), 1
     planes, weight, bias, stride, padding, dilation, groups = args + defaults[len(args) - 2 :]
     filters, inputs, height, width = weight.shape
+    fits = bias is None or bias.shape == (filters,)
     possible = (
-        planes.dtype is weight.dtype is torch.float32
-        and planes.device.type == "cpu"
+        all(
+            each.dtype is torch.float32 and each.device.type == "cpu"
+            for each in (planes, weight, bias)
+            if each is not None
+        )
         and planes.ndim == 4
+        and planes.shape[1] == inputs
+        and fits  # what does not fit would be read beyond its end; PyTorch says so
+        and planes.numel() > 0
         and height == width
         and (stride, dilation, groups) == ((1, 1), (1, 1), 1)
         and padding in [(border, border) for border in range(height)]

@@ -3,7 +3,6 @@
 Over 300 lines: half are what it does when it is stopped.
 """
 
-import math
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from srrepro.data.stores import Example, prepare_training
-from srrepro.errors import Diverged, InputError, OutOfTime, Stopped
+from srrepro.errors import InputError, OutOfTime, Stopped
 from srrepro.evaluation.measure import TestSet, mean_psnr
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.progress import Meter, in_words, say
@@ -30,6 +29,7 @@ from srrepro.training.engine import Engine
 from srrepro.training.feed import Course, Feed, ahead
 from srrepro.training.following import following
 from srrepro.training.run import Run
+from srrepro.training.soundness import Soundness, not_finite
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -72,7 +72,8 @@ def train(
     Raises
     ------
     Stopped : SIGINT or SIGTERM came; the checkpoint is written. OutOfTime, which is one: the deadline has passed.
-    Diverged : the loss is not finite at a log point or a checkpoint.
+    Diverged : at a log point or a checkpoint the loss, the weights or what the optimiser remembers are not finite; the
+        checkpoint before stays as it is.
     InputError : data cannot be had; the checkpoint is damaged or of another run, or the carried file has gone apart
         from it.
     """
@@ -89,6 +90,7 @@ def train(
     watched = _watched(network, run)
     engine = Engine(network, training, run.hardware)
     state = _resumed(carry.newest(workplace, carried, run.name, says=True), engine)
+    soundness = Soundness(state.step)
     before, begun, earlier_s, here = state.stretches, state.step, state.seconds, token_hex(8)
 
     losses = torch.tensor(state.losses, dtype=torch.float64, device=device)
@@ -118,9 +120,15 @@ def train(
 
             state.losses = losses.item()
             state.seconds += perf_counter() - started  # the clock stops here
-            if not math.isfinite(state.losses):
-                msg = f"the loss of {run.title} is no longer a number at step {state.step}"
-                raise Diverged(msg)
+            soundness.check(
+                engine,
+                state.losses,
+                title=run.title,
+                step=state.step,
+                backprops=course.seen(state.step),
+                lr=lr,
+                kept=workplace / carry.CHECKPOINT,
+            )
             if at_log_point:
                 _log(state, course, lr, _measure(watched, run.protocol))
                 losses.zero_()
@@ -235,6 +243,12 @@ def _resumed(copy: carry.Copy | None, engine: Engine) -> State:
         state = State(**copy.values["state"] | {"stretches": list(copy.stretches)})
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise checkpoint.damaged(copy.path) from error
+    if name := not_finite(engine.network.state_dict()) or not_finite(copy.values["optimiser"]):
+        msg = (
+            f"The run was to be resumed from {copy.path}, but {name} in it is not finite: the run had come apart "
+            "before. Start anew: --fresh."
+        )
+        raise InputError(msg)
     say(f"going on after step {state.step}, from {copy.path}")
     return state
 

@@ -17,6 +17,8 @@ from srrepro.protocols.named import protocol_named
 from srrepro.protocols.protocol import Protocol
 from srrepro.training.feed import Course, Feed
 
+SEEDS = 2**44
+"""Seeds are smaller: PyTorch's generators take 64 bits, of which an epoch's order needs 20 (`NewOrder`)."""
 LOG_EVERY = 10**7
 """Backprops between log points at most, of a run of more than twenty times as many."""
 
@@ -31,8 +33,9 @@ class Run:
 
     Raises
     ------
-    InputError : a scale is lacking, or given to a recipe that has its own; the mode cannot train it; the network takes
-        something else than its patches hold, or gives something else than labels.
+    InputError : a scale is lacking, or given to a recipe that has its own; the seed is no number from 0 to 2^44 - 1;
+        the mode cannot train it; the network takes something else than its patches hold, or gives something else than
+        labels.
     """
 
     recipe: Recipe
@@ -51,6 +54,9 @@ class Run:
         if own is not None and self.scale is not None:
             served = ", ".join(f"x{scale}" for scale in own)
             msg = f"{asked} for x{self.scale}, but one network of it serves {served}: leave out --scale."
+            raise InputError(msg)
+        if not 0 <= self.seed < SEEDS:
+            msg = f"{asked} with --seed {self.seed}, but seeds are whole numbers from 0 to {SEEDS - 1:,} (2^44 - 1)."
             raise InputError(msg)
         self._check_network()
         assert self.hardware.is_settled, f"{self.hardware} is to be settled before anything runs on it"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from srrepro.data.registry import DataFolder
-from srrepro.errors import Failed, InputError
+from srrepro.errors import Failed, InputError, is_out_of_memory, out_of_memory
 from srrepro.evaluation.pictures import LARGEST, Enlarger, side_by_side
 from srrepro.hardware import Hardware
 from srrepro.options import Finite, places, runs_on, subjects_begun, verb
@@ -102,17 +102,21 @@ class _Work:
         for job in self._jobs:
             try:
                 yield from self._do(job)
-            except (InputError, OSError, MemoryError) as error:
+            except (InputError, OSError, MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                    raise
                 self._fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
         if self._alone:
             raise error
-        say(f"not enlarged: {error or f'{job.source} does not fit into the memory.'}")
+        why = f"{job.source}: {out_of_memory(error)}" if is_out_of_memory(error) else error
+        say(f"not enlarged: {why}")
         self.failed.append(job)
 
     def _do(self, job: Job) -> Iterator[None]:
         low = picture.read(job.source)
+        self._enlarger.check_memory(low, compare=self._compare)
         high = yield from self._enlarger.enlarge(low)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         picture.write(job.target, high)

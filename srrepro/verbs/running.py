@@ -35,7 +35,7 @@ from srrepro.training.deadline import Deadline
 @verb(epilog="Example: srrepro train srcnn-915-quick --scale 3")
 @recipe_argument
 @own_scale_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
 @deadline_option

@@ -194,3 +194,21 @@ def test_what_is_more_than_a_chain_is_left_to_autograd(what: str) -> None:
 
 def test_layers_that_the_c_functions_do_not_know_are_left_to_autograd() -> None:
     assert Chain.of(VeryDeep(depth=3, filters=12)(3).train(), 9) is None
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        torch.zeros(2, 1, 12, 13),
+        torch.zeros(0, 1, 21, 21),
+        torch.zeros(2, 2, 21, 21),
+        torch.zeros(2, 1, 21, 21).double(),
+    ],
+    ids=["small", "none", "planes", "double"],
+)
+def test_what_a_chain_makes_nothing_of_is_refused(inputs: Tensor) -> None:
+    """In C it would be read beyond its end."""
+    chain = chain_of(ThreeLayers(kernels=(9, 1, 5))(3).train())
+    chain.prepare()
+    with pytest.raises(ValueError, match="chain"):
+        chain.backward(0, inputs, inputs, loss=squares, weight=1.0)

@@ -154,6 +154,32 @@ def test_other_convolutions_stay_pytorchs(layer: nn.Conv2d) -> None:
     assert torch.equal(through_rectifier, expected.clamp(min=0))
 
 
+@pytest.mark.parametrize(
+    ("planes", "weight", "bias"),
+    [
+        (torch.zeros(2, 16, 9, 9), torch.zeros(16, 32, 3, 3), None),
+        (torch.zeros(2, 16, 9, 9), torch.zeros(32, 16, 3, 3), torch.zeros(16)),
+        (torch.zeros(2, 16, 9, 9), torch.zeros(32, 16, 3, 3), torch.zeros(32, dtype=torch.float64)),
+        (torch.zeros(2, 16, 2, 9), torch.zeros(16, 16, 3, 3), None),
+        (torch.zeros(2, 16, 0, 9), torch.zeros(16, 16, 1, 1), None),
+    ],
+    ids=["planes", "bias", "type of bias", "smaller than the kernel", "no rows"],
+)
+def test_what_does_not_fit_is_pytorchs_error(planes: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """In C it would be read beyond its end."""
+    with pytest.raises(RuntimeError) as expected:
+        conv2d(planes, weight, bias)
+    with pytest.raises(RuntimeError) as found, Native(1):
+        conv2d(planes, weight, bias)
+    assert str(found.value) == str(expected.value)
+
+
+def test_no_images_give_none() -> None:
+    planes, weight = torch.zeros(0, 16, 5, 6), torch.zeros(16, 16, 3, 3)
+    with Native(2):
+        assert conv2d(planes, weight, None, (1, 1), (2, 2)).shape == (0, 16, 7, 8)
+
+
 def test_elsewhere_nothing_changes() -> None:
     planes, weight, bias = case(3, 16, 16, 8, 8)
     with Native(threads=1):

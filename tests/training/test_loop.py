@@ -43,6 +43,7 @@ from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
 from srrepro.protocols.degradation import MATLAB
 from srrepro.training import carry, checkpoint, deadline, engine, feed, loop
+from srrepro.training import run as run_module
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.deadline import Deadline
 from srrepro.training.engine import Engine, plain_step
@@ -285,6 +286,22 @@ def test_a_scale_is_given_where_one_is_needed_and_only_there() -> None:
         Run(recipe=VDSR_RECIPE, scale=3)
 
 
+@pytest.mark.parametrize("seed", [-1, run_module.SEEDS, 2**70])
+def test_a_seed_that_pytorch_could_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(
+        InputError, match=rf"with --seed {seed}, but seeds are whole .* 17,592,186,044,415 \(2\^44 - 1\)"
+    ):
+        replace(SGD_RUN, seed=seed)
+
+
+def test_the_largest_seed_orders_every_epoch() -> None:
+    run = replace(SGD_RUN, seed=run_module.SEEDS - 1)
+    orders = [NewOrder()(10, seed=run.seed, epoch=epoch) for epoch in (0, 10**9)]
+    assert not torch.equal(*orders)
+    with pytest.raises((RuntimeError, ValueError), match="verflow"):
+        NewOrder()(10, seed=2 * run_module.SEEDS, epoch=0)
+
+
 def test_a_network_that_does_not_fit_its_patches_is_refused() -> None:
     """Its training would crop, or its measurement feed another image, and read 10 dB too little without an error."""
     small = with_training(SGD_RECIPE, patches=Patches(patch=15, stride=15, label=15, takes=LOW))
@@ -490,8 +507,99 @@ def test_a_loss_that_is_no_number_ends_the_run(
     recipe: Recipe, folder: DataFolder, workplace: Callable[[], Path]
 ) -> None:
     hopeless = with_training(recipe, schedule=Constant(lr=1e25))
-    with pytest.raises(Diverged, match=f"{recipe.name} x3 is no longer a number at step "):
-        train(at(Run(recipe=hopeless, scale=3, log_points=LOG_POINTS), folder), workplace())
+    place = workplace()
+    with pytest.raises(Diverged, match=f"the loss of {recipe.name} x3 is no longer a number at step ") as diverged:
+        train(at(Run(recipe=hopeless, scale=3, log_points=LOG_POINTS), folder), place)
+    said = str(diverged.value)
+    assert "at step 6 (48 backprops, learning rate 1e+25; the gradient's norm, after any clipping, is " in said
+    assert said.endswith(
+        "No checkpoint was written before. The same command would end the same: give the recipe a smaller learning "
+        "rate, under a name of its own."
+    )
+    assert list(place.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Cliff:
+    """A rate that is good, and from some point of the run on no rate at all."""
+
+    at: float
+    good: float = 1e-4
+    absurd: float = 1e25
+
+    def __call__(self, fraction: float) -> float:
+        return self.good if fraction < self.at else self.absurd
+
+
+NEAR_ITS_END = 11 / STEPS  # the last step before the log point at 12: the loss is that of the weights before it
+LATER = 13 / STEPS
+
+
+@pytest.mark.parametrize(
+    ("recipe", "cliff", "said"),
+    [
+        (SOAP_RECIPE, Cliff(at=LATER), "loss of {} x3 is no longer a number at step 18 (144 backprops, learning rate "),
+        (SGD_RECIPE, Cliff(at=LATER), "loss of {} x3 is no longer a number at step 18 (144 backprops, learning rate "),
+        (SGD_RECIPE, Cliff(at=NEAR_ITS_END, absurd=1e300), "weights of {} x3 are no longer finite (layers.0.weight)"),
+    ],
+    ids=["soap, loss", "sgd, loss", "sgd, weights only"],
+)  # fmt: skip
+def test_the_last_good_checkpoint_is_kept(
+    recipe: Recipe, cliff: Cliff, said: str, folder: DataFolder, workplace: Callable[[], Path]
+) -> None:
+    place = workplace()
+    run = at(Run(recipe=with_training(recipe, schedule=cliff), scale=3, log_points=LOG_POINTS), folder)
+    with pytest.raises(Diverged, match=re.escape(said.format(recipe.name))) as diverged:
+        train(run, place)
+    good = 12 if cliff.at == LATER else 6
+    message = str(diverged.value)
+    assert re.search(rf"after any clipping, is \S+; it was \d\S* at step {good}\)", message)
+    assert (
+        f"The last good checkpoint, of step {good}, is kept in {place / CHECKPOINT}. The same command goes" in message
+    )
+    before = (place / CHECKPOINT).read_bytes()
+    kept = checkpoint.load(place / CHECKPOINT)
+    assert kept is not None
+    assert kept["state"]["step"] == good
+    assert all(torch.isfinite(values).all() for values in kept["network"].values())
+    with pytest.raises(Diverged, match=f"of step {good}, is kept"):
+        train(run, place)
+    assert (place / CHECKPOINT).read_bytes() == before
+
+
+def test_a_memory_that_is_no_number_is_not_kept(
+    folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, step = workplace(), Engine.step
+
+    def poisoned(self: Engine, inputs: Tensor, high: Tensor, *, lr: float) -> Tensor:
+        loss = step(self, inputs, high, lr=lr)
+        self.optimiser.state[self.parameters[1]]["momentum_buffer"][0] = torch.nan
+        return loss
+
+    monkeypatch.setattr(Engine, "step", poisoned)
+    run = at(replace(SGD_RUN, log_points=STEPS), folder)  # or the next step would spoil the weights
+    with pytest.raises(
+        Diverged, match=r"optimiser of .* \(layers\.0\.bias\.momentum_buffer\), though the loss still is"
+    ):
+        train(run, place)
+    assert list(place.iterdir()) == []
+
+
+def test_a_checkpoint_of_weights_that_are_no_numbers_is_refused(
+    folder: DataFolder, workplace: Callable[[], Path], at_step: Callable[..., None]
+) -> None:
+    """Earlier versions looked at the loss only."""
+    place = workplace()
+    at_step(7, stop_by(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(at(SGD_RUN, folder), place)
+    values = checkpoint.load(place / CHECKPOINT)
+    assert values is not None
+    values["network"]["layers.0.weight"][0] = torch.inf
+    checkpoint.save(place / CHECKPOINT, values)
+    with pytest.raises(InputError, match=r"layers\.0\.weight in it is not finite.*--fresh"):
+        train(at(SGD_RUN, folder), place)
 
 
 # Stopping and going on.
