@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from srrepro.progress import say
+from srrepro.whole import file_part
 
 FLAGS = ("-O3", "-shared", "-fPIC")
 POINTER, NUMBER = ctypes.c_void_p, ctypes.c_long
@@ -65,14 +66,10 @@ def _compile(compiler: list[str], flags: tuple[str, ...], source: Path, made: Pa
 
 
 def _keep(made: Path, kept: Path) -> None:
-    part = kept.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):  # no place for it: the next process compiles again
         kept.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with file_part(kept) as part:
             shutil.copyfile(made, part)
-            part.replace(kept)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _output(*command: str) -> str:

@@ -122,7 +122,7 @@ def fetch(folder: DataFolder, name: str) -> list[Path]:
     """
     wanted = members(name)
     lacking = [file for file in wanted if not is_present(folder, file)]
-    if lacking:
+    if lacking or _incoming(folder.root).exists():
         with folder.lock():
             _bring(name, [file for file in lacking if not is_present(folder, file)], _Delivery.to_data(folder))
     return [folder.root / file.path for file in wanted]
@@ -143,7 +143,7 @@ def complete_mirror(mirror: Path, folder: DataFolder, name: str) -> int:
     """
     wanted = [file for file in members(name) if not file.url.startswith(PACKAGED)]
     lacking = [file for file in wanted if not _is_right(mirrored(mirror, file), file)]
-    if lacking:
+    if lacking or _incoming(mirror).exists():
         with _locked(mirror, what="mirror", option="--to-mirror"):
             _bring(name, lacking, _Delivery.to_mirror(mirror, folder))
     return len(lacking)
@@ -209,8 +209,10 @@ class _Delivery:
 
 
 def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
-    incoming = delivery.root / ".incoming"  # the folder's lock is held: what lies there was left by a killed call
+    incoming = _incoming(delivery.root)  # the folder's lock is held: what lies there was left by a killed call
     shutil.rmtree(incoming, ignore_errors=True)
+    if not lacking:
+        return
     origins = {file: delivery.origin(file) for file in lacking}
     from_network = [file for file, origin in origins.items() if origin is None]
     if from_network:
@@ -245,6 +247,10 @@ def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
             raise
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _incoming(root: Path) -> Path:
+    return root / ".incoming"
 
 
 def _put_aside(place: Path) -> None:

@@ -2,15 +2,14 @@
 
 A training store holds patches, `interpolated` (or `low`) as float32 and `high` as exact uint8, chunked for sequential
 reading. An evaluation store holds `reference`, `low` and `interpolated` of every image of one set at one scale. Both
-are of one degradation; both describe themselves in their attributes, carry a checksum per chunk, and appear under
-their name only when complete.
+are of one degradation; both describe themselves in their attributes, carry a checksum per chunk and one of the whole
+file (see `_seal`), and appear under their name only when complete.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,9 +26,13 @@ from srrepro.models.recipe import INTERPOLATED, Input
 from srrepro.pixels import images
 from srrepro.progress import track
 from srrepro.protocols.degradation import MATLAB, Degradation, Planes, degrade
+from srrepro.whole import file_part, flush
 
 FORMAT = 1
 CHUNK = 128  # patches; the usual batch, half a MiB of float32 at 33 pixels
+SEAL = 512
+"""Bytes before HDF5's own, which it leaves to us: the sha256 of all that follows them."""
+_SEALED = b"srrepro store, sha256 of what follows these 512 bytes: "
 
 Attributes = dict[str, str | int]
 
@@ -236,22 +239,60 @@ def _prepare(folder: DataFolder, shape: S, fill: Fill[S]) -> bool:
 
 
 def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
-    part = path.with_name(f".{path.name}.part")  # one at a time: the folder's lock is held
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(part, "w", libver="latest") as file:
-            digest, sums = fill(file, shape, paths)
-            file.attrs.update({**shape.attributes(), "digest": digest})
-        with part.open("r+b") as written:  # for writing: elsewhere than on Linux others cannot be flushed
-            os.fsync(written.fileno())
-        _read_back(part, sums, digest)
-        part.replace(path)
+        with file_part(path, flushed=True) as part:
+            how = {"libver": "latest", "userblock_size": SEAL, "locking": False}  # we hold the part's lock
+            with _telling_of_the_disk(), h5py.File(part, "w", **how) as file:
+                digest, sums = fill(file, shape, paths)
+                file.attrs.update({**shape.attributes(), "digest": digest})
+            _seal(part)
+            flush(part)
+            _read_back(part, sums, digest)
     except OSError as error:
         msg = f"The store {path} was to be built, but could not be written: {error}. Is the disk full?"
         raise InputError(msg) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+
+
+@contextmanager
+def _telling_of_the_disk() -> Iterator[None]:
+    """When a file cannot be closed, h5py has another error for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+
+
+def _seal(part: Path) -> None:
+    """Write the sha256 of the file into it.
+
+    HDF5's own checksums do not cover texts, and take a word of zeros for one of ones.
+    """
+    with part.open("r+b") as file:
+        file.write(_seal_of(part))
+
+
+def _seal_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(SEAL)
+        return (_SEALED + hashlib.file_digest(file, "sha256").hexdigest().encode()).ljust(SEAL, b"\n")
+
+
+_SOUND: dict[Path, tuple[int, ...]] = {}
+"""Stores whose seal this process has found to be right, as they were then."""
+
+
+def _broken_seal(path: Path) -> str:
+    """What is wrong with a store that is not as it was built, or nothing; it is read for this once a process."""
+    found = path.stat()
+    now = found.st_ino, found.st_size, found.st_mtime_ns
+    if _SOUND.get(path) == now:
+        return ""
+    with path.open("rb") as file:
+        if file.read(SEAL) != _seal_of(path):
+            return "is damaged"
+    _SOUND[path] = now
+    return ""
 
 
 def _read_back(part: Path, sums: Sums, digest: str) -> None:
@@ -262,10 +303,11 @@ def _read_back(part: Path, sums: Sums, digest: str) -> None:
     OSError : it is not.
     """
     try:
-        with h5py.File(part, "r") as file:
+        with h5py.File(part, "r", locking=False) as file:
             right = file.attrs["digest"] == digest and all(
                 _sum_of(file[name]).digest() == expected.digest() for name, expected in sums.items()
             )
+        right = right and not _broken_seal(part)
     except Exception as error:  # HDF5 has many for what it cannot read
         msg = "what was written cannot be read"
         raise OSError(msg) from error
@@ -342,7 +384,7 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
     except Exception as error:  # HDF5 has many for what it cannot read
         file.close()
         raise _unusable(path, "is damaged") from error
-    problem = None
+    problem = ""
     if not str(found.get("kind", "")).startswith("srrepro ") or "digest" not in found:
         problem = "was not made by srrepro"
     elif found.get("format") != FORMAT:
@@ -351,6 +393,8 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
         differing = [key for key, value in expected.items() if found.get(key) != value]
         if differing:
             problem = f"differs from what was asked for in: {', '.join(differing)}"
+    if not problem and file.userblock_size == SEAL:  # stores of before have none, and are read as they were
+        problem = _broken_seal(path)
     if problem:
         file.close()
         raise _unusable(path, problem)
