@@ -9,9 +9,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,6 +24,7 @@ from filelock import FileLock
 
 from srrepro.errors import InputError, Lacking, Unreachable, instead
 from srrepro.progress import say, track
+from srrepro.whole import reason
 
 PACKAGED = "scikit-image:"
 """URL scheme of the demo photographs: files inside the installed scikit-image package."""
@@ -65,7 +66,8 @@ class DataFolder:
         return _locked(self.root, what="data folder", option="--data")
 
 
-def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[Any]:
+@contextmanager
+def _locked(root: Path, *, what: str, option: str) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,7 +76,16 @@ def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[Any
     if not os.access(root, os.W_OK):
         msg = f"The {what} {root} may not be written. Name another with {option}."
         raise InputError(msg)
-    return FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
+    lock = FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
+    try:
+        lock.acquire()
+    except OSError as error:
+        msg = f"The {what} {root} was to be locked, but could not be: {reason(error)}. Is there room on its disk?"
+        raise InputError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @cache

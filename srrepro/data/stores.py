@@ -7,6 +7,7 @@ file (see `_seal`), and appear under their name only when complete.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from srrepro.models.recipe import INTERPOLATED, Input
 from srrepro.pixels import images
 from srrepro.progress import track
 from srrepro.protocols.degradation import MATLAB, Degradation, Planes, degrade
-from srrepro.whole import file_part, flush
+from srrepro.whole import file_part, flush, reason
 
 FORMAT = 1
 CHUNK = 128  # patches; the usual batch, half a MiB of float32 at 33 pixels
@@ -110,7 +111,8 @@ class EvaluationShape:
 S = TypeVar("S", TrainingShape, EvaluationShape)
 Sums = dict[str, "hashlib._Hash"]
 """Of what was written, by dataset."""
-Fill = Callable[[h5py.File, S, Sequence[Path]], tuple[str, Sums]]
+Fill = Callable[[h5py.File, S, Sequence[Path], Callable[[], None]], tuple[str, Sums]]
+"""Puts images into a file, asks after each whether it could be written, and gives digests."""
 
 
 class TrainingPatches(NamedTuple):
@@ -242,25 +244,48 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_part(path, flushed=True) as part:
-            how = {"libver": "latest", "userblock_size": SEAL, "locking": False}  # we hold the part's lock
-            with _telling_of_the_disk(), h5py.File(part, "w", **how) as file:
-                digest, sums = fill(file, shape, paths)
-                file.attrs.update({**shape.attributes(), "digest": digest})
+            with _Disk(part, "w+") as disk:
+                with h5py.File(disk, "w", libver="latest", userblock_size=SEAL) as file:
+                    digest, sums = fill(file, shape, paths, disk.check)
+                    file.attrs.update({**shape.attributes(), "digest": digest})
+                disk.check()
             _seal(part)
             flush(part)
             _read_back(part, sums, digest)
     except OSError as error:
-        msg = f"The store {path} was to be built, but could not be written: {error}. Is the disk full?"
+        msg = f"The store {path} was to be built, but could not be written: {reason(error)}. Is the disk full?"
         raise InputError(msg) from error
 
 
-@contextmanager
-def _telling_of_the_disk() -> Iterator[None]:
-    """When a file cannot be closed, h5py has another error for it."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
+class _Disk(io.FileIO):
+    """A file that HDF5 writes to, which never hears of an error: when it cannot close a file, it may crash.
+
+    The first is kept, nothing is written after it, and `check` raises it.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """All of it, or nothing that anybody will read."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while self.error is None and len(left):
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self.tell() if self.error else super().truncate(size)
+        except OSError as error:
+            self.error = error
+            return self.tell()
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 def _seal(part: Path) -> None:
@@ -323,7 +348,9 @@ def _sum_of(dataset: h5py.Dataset) -> "hashlib._Hash":
     return found
 
 
-def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> tuple[str, Sums]:
+def _fill_training(
+    file: h5py.File, shape: TrainingShape, paths: Sequence[Path], check: Callable[[], None]
+) -> tuple[str, Sums]:
     digest = hashlib.sha256()
     takes, channels = _plane(shape), (3,) if shape.takes.channels == 3 else ()
     columns = {
@@ -355,10 +382,13 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
         # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
         digest.update(np.full(len(high), scale, np.uint8).data)
         count += len(high)
+        check()
     return digest.hexdigest(), sums
 
 
-def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Path]) -> tuple[str, Sums]:
+def _fill_evaluation(
+    file: h5py.File, shape: EvaluationShape, paths: Sequence[Path], check: Callable[[], None]
+) -> tuple[str, Sums]:
     digest, sums = hashlib.sha256(), {}
     for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
         group = file.create_group(f"images/{number:04}")
@@ -368,6 +398,7 @@ def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Pa
             group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
             digest.update(np.ascontiguousarray(plane).data)
             sums[f"{group.name}/{name}"] = hashlib.sha256(np.ascontiguousarray(plane).data)
+        check()
     return digest.hexdigest(), sums
 
 

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import safetensors.torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from srrepro import models
@@ -17,7 +17,7 @@ from srrepro.data.registry import DataFolder, fetch, members, sha256_of
 from srrepro.errors import InputError
 from srrepro.evaluation.arrays import read_arrays
 from srrepro.models.recipe import AuthorsWeights, Recipe
-from srrepro.whole import whole
+from srrepro.whole import written_whole
 
 _RUN = "srrepro_run"
 Origin = Literal["trained", "authors", "interpolation", "given"]
@@ -124,11 +124,11 @@ def shipped(recipe: str, scale: int) -> Path:
 
 
 def save(network: nn.Module, path: Path, subject: Subject) -> None:
-    """Write the parameters of a run, and which run it was. Errors as `whole`."""
+    """Write the parameters of a run, and which run it was. Errors as `written_whole`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {"recipe": subject.name, "scale": subject.scale, "seed": subject.seed, "budget": subject.budget}
-    with whole(path) as part:
-        save_file(tensors, part, metadata={_RUN: json.dumps(about)})  # one entry: of several, the order would be random
+    # One entry: of several, the order would be random. In one piece: `save_file` has a temporary file of its own.
+    written_whole(path, safetensors.torch.save(tensors, {_RUN: json.dumps(about)}))
 
 
 def _check_sha256(path: Path, asked: str) -> None:

@@ -99,9 +99,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
 
     with monkeypatch.context() as patched:
         patched.setattr(*((os, "fsync") if fails == "fsync" else (Path, "replace")), full)
-        with pytest.raises(
-            InputError, match=r"No space left .* The one from before is kept.* without --fresh"
-        ):
+        with pytest.raises(InputError, match=r"No space left .* The one from before is kept.* without --fresh"):
             checkpoint.save(path, {"step": 2})
     assert checkpoint.load(path) == {"step": 1}
     checkpoint.save(path, {"step": 3})
