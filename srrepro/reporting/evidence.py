@@ -56,7 +56,7 @@ def write(
     signature = PROTOCOLS[scores[0].protocol].signature
     about = {"subject": asdict(subject), "signature": signature, **about}
     files = {
-        "log.csv": pd.DataFrame(log).to_csv(index=False, lineterminator="\n") if log else "",
+        "log.csv": _in_order(pd.DataFrame(log)).to_csv(index=False, lineterminator="\n") if log else "",
         "scores.csv": _long(scores).to_csv(index=False, lineterminator="\n"),
         "run.json": json.dumps(about, indent=2, ensure_ascii=False) + "\n",
     }
@@ -111,6 +111,13 @@ def read(folder: Path) -> Evidence:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"The evidence {folder} was to be read, but is not whole: {error}. Restore it, or delete the folder."
         raise InputError(msg) from error
+
+
+def _in_order(log: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a log, which has lost their order in a run that was resumed."""
+    first, last = ("backprops", "step", "lr", "loss"), ("seconds", "samples_per_s")
+    measured = sorted(set(log) - {*first, *last})
+    return log[[name for name in (*first, *measured, *last) if name in log]]
 
 
 def _not_as_listed(folder: Path) -> list[str]:
