@@ -80,6 +80,7 @@ def test_any_change_that_fails_leaves_the_right_file_or_none(
             refused += 1
             (line,) = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
             assert ended.said.endswith(f"{line}\n"), where
+        assert not [name for name in everything(place) if ".part" in name], where
         again = write(place)
         assert again.code == 0, f"{where}\n{again.said}"
         assert finals(place) == expected, where

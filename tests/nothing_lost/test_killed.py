@@ -13,7 +13,7 @@ from time import perf_counter
 import h5py
 import pandas as pd
 import pytest
-from forks import DIE_AFTER, DIE_BEFORE, DIE_HALFWAY, Ended, Forks
+from forks import CHANGES, DIE_AFTER, DIE_BEFORE, DIE_HALFWAY, Ended, Forks
 
 from srrepro.data import registry
 from srrepro.data.registry import DataFolder, sha256_of
@@ -50,11 +50,19 @@ class Workshop:
         self.forking, self.place, self._start, self._known, self._mirror = forking, place, start, known, mirror
         self.alone: dict[str, Alone] = {}
 
-    def run(self, name: str, folder: Path, at: int = 0, happens: int = 0, within_s: float | None = None) -> Ended:
+    def run(
+        self,
+        name: str,
+        folder: Path,
+        at: int = 0,
+        happens: int = 0,
+        within_s: float | None = None,
+        kinds: str = CHANGES,
+    ) -> Ended:
         words = [word if word not in {"data", "results"} else str(folder / word) for word in COMMANDS[name]]
         words += ["--mirror", str(self._mirror)] if self._mirror else []
         return self.forking.run(
-            self._start, *self._known, *words, below=folder, at=at, happens=happens, within_s=within_s
+            self._start, *self._known, *words, below=folder, at=at, happens=happens, within_s=within_s, kinds=kinds
         )
 
     def leave_alone(self, *names: str) -> None:
@@ -69,12 +77,14 @@ class Workshop:
             self.alone[name] = Alone(before, after, ended.changes, perf_counter() - began)
             before = after
 
-    def kill(self, name: str, at: int = 0, happens: int = 0, within_s: float | None = None) -> Ended:
+    def kill(
+        self, name: str, at: int = 0, happens: int = 0, within_s: float | None = None, kinds: str = CHANGES
+    ) -> Ended:
         """Kill a command, look at what is there, give it again, and look whether it is what it should be."""
         alone, folder = self.alone[name], self.place / "killed"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(alone.before, folder)
-        ended = self.run(name, folder, at, happens, within_s)
+        ended = self.run(name, folder, at, happens, within_s, kinds)
         whole(folder, alone)
         again = self.run(name, folder)
         assert again.code == 0, again.said
@@ -165,6 +175,14 @@ def test_five_kills_change_nothing(small: Workshop) -> None:
         ended = small.kill(name, at, happens)
         print(f"seed {SEED}: {name}, change {at}, {happens}: {ended.code}")  # noqa: T201
         assert ended.code == -signal.SIGKILL
+
+
+def test_a_kill_while_it_tidies_up_changes_nothing(small: Workshop) -> None:
+    """All is done by then, so the second call has nothing to do but this."""
+    small.leave_alone("prepare", "train")
+    for name in small.alone:
+        for at in (1, 3):
+            assert small.kill(name, at, DIE_BEFORE, kinds="u").code == -signal.SIGKILL
 
 
 @pytest.mark.slow
