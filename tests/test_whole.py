@@ -73,8 +73,12 @@ def test_a_part_keeps_the_suffix_that_tells_what_to_write() -> None:
 
 def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
     written_whole(tmp_path / "table.csv", "before")
-    with pytest.raises(InputError, match=r"table\.csv was to be written, but could not be: No space left on device\."):
+
+    def half() -> None:
         with whole(tmp_path / "table.csv") as part:
             part.write_text("half")
             raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"table\.csv was to be written, but could not be: No space left on device\."):
+        half()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("table.csv", "before")]
