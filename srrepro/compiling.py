@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from srrepro.progress import say
+from srrepro.whole import file_part
 
 FLAGS = ("-O3", "-shared", "-fPIC")
 POINTER, NUMBER = ctypes.c_void_p, ctypes.c_int64
@@ -170,14 +171,9 @@ def _keep(made: Path, folder: Path, begun: str) -> Path | None:
     content = made.read_bytes()
     kept = folder / f"{begun}-{_digest(content)}.so"
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{begun}-", delete=False) as part:  # 0600
-            try:
-                part.write(content)
-                part.close()
-                Path(part.name).replace(kept)
-            except OSError:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        with file_part(kept) as part:
+            part.write_bytes(content)
+            part.chmod(0o600)
     except OSError:  # no place for it: the next process compiles again
         return None
     return kept

@@ -1,12 +1,26 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, also where a process is killed or a disk is full.
 
+What is written lies beside its place, as `.NAME.part`, until it is whole and on the disk; then it is renamed, which is
+one step. A part always has the same name, so that the next call writes over what a killed one has left. It is locked
+meanwhile: of two processes that write one file, one waits.
+"""
+
+import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from srrepro.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that somebody holds cannot be renamed
+    fcntl = None  # type: ignore[assignment]
+
+LONG = 200
+"""Bytes of a name to which nothing is added: most systems take 255."""
 
 
 def check_new(path: Path, asked: str, *, force: bool) -> None:
@@ -40,17 +54,112 @@ def whole(path: Path) -> Iterator[Path]:
     """
     check_new(path, f"A file was to be written to {path}", force=True)
     try:
-        with TemporaryDirectory(dir=path.parent, prefix=".srrepro-") as folder:
-            part = Path(folder) / path.name
+        with file_part(path) as part:
             yield part
-            part.replace(path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        msg = f"{path} was to be written, but could not be: {reason}. Is there room, and may you write there?"
+        msg = f"{path} was to be written, but could not be: {reason(error)}. Is there room, and may you write there?"
         raise InputError(msg) from error
 
 
-def written_whole(path: Path, text: str) -> None:
-    """Write a text, in UTF-8. Errors as `whole`."""
+def written_whole(path: Path, content: str | bytes) -> None:
+    """Write a text, in UTF-8, or bytes. Errors as `whole`."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def reason(error: OSError) -> str:
+    """What the system says, without numbers and names."""
+    return error.strerror or str(error)
+
+
+@contextmanager
+def file_part(path: Path, *, flushed: bool = False) -> Iterator[Path]:
+    """As `whole`, for those who have a message of their own; `flushed` if they have flushed the part to the disk.
+
+    Raises
+    ------
+    OSError : it cannot be written there.
+    """
+    part = part_of(path)
+    with _held(part, Path.touch):
+        try:
+            os.truncate(part, 0)
+            yield part
+            if not flushed:
+                flush(part)
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        _flush_names(path.parent)
+
+
+@contextmanager
+def folder_part(path: Path) -> Iterator[Path]:
+    """Where to put the files of a folder that becomes `path` in the end. Errors as `file_part`."""
+    part = part_of(path)
+    with _held(part, lambda part: part.mkdir(exist_ok=True)):
+        try:
+            for left in part.iterdir():
+                left.unlink()
+            yield part
+            for file in part.iterdir():
+                flush(file)
+            _flush_names(part)
+            part.replace(path)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        _flush_names(path.parent)
+
+
+def part_of(path: Path) -> Path:
+    """What a file or folder is called until it is whole; the suffix stays, by which some tell what to write."""
+    encoded = os.fsencode(path.name)
+    name = path.name if len(encoded) < LONG else hashlib.sha256(encoded).hexdigest()
+    return path.with_name(f".{name}.part{path.suffix}")
+
+
+def flush(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("r+b") as written:  # for writing: elsewhere than on Linux others cannot be flushed
+        os.fsync(written.fileno())
+
+
+def _flush_names(folder: Path) -> None:
+    with suppress(OSError):  # not every system can; what was renamed is whole all the same
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _held(part: Path, make: Callable[[Path], object]) -> Iterator[None]:
+    """Make a part, or take over what a killed process has left, and keep all others from it."""
+    while True:
+        make(part)
+        if fcntl is None:
+            yield
+            return
+        try:
+            handle = os.open(part, os.O_RDONLY)
+        except FileNotFoundError:  # who held it has just given it its name
+            continue
+        try:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_at(handle, part):
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

@@ -9,9 +9,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,6 +24,7 @@ from filelock import FileLock
 
 from srrepro.errors import InputError, Lacking, Unreachable, instead
 from srrepro.progress import say, track
+from srrepro.whole import reason
 
 PACKAGED = "scikit-image:"
 """URL scheme of the demo photographs: files inside the installed scikit-image package."""
@@ -65,7 +66,8 @@ class DataFolder:
         return _locked(self.root, what="data folder", option="--data")
 
 
-def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[Any]:
+@contextmanager
+def _locked(root: Path, *, what: str, option: str) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,7 +76,16 @@ def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[Any
     if not os.access(root, os.W_OK):
         msg = f"The {what} {root} may not be written. Name another with {option}."
         raise InputError(msg)
-    return FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
+    lock = FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
+    try:
+        lock.acquire()
+    except OSError as error:
+        msg = f"The {what} {root} was to be locked, but could not be: {reason(error)}. Is there room on its disk?"
+        raise InputError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @cache
@@ -122,7 +133,7 @@ def fetch(folder: DataFolder, name: str) -> list[Path]:
     """
     wanted = members(name)
     lacking = [file for file in wanted if not is_present(folder, file)]
-    if lacking:
+    if lacking or _incoming(folder.root).exists():
         with folder.lock():
             _bring(name, [file for file in lacking if not is_present(folder, file)], _Delivery.to_data(folder))
     return [folder.root / file.path for file in wanted]
@@ -143,7 +154,7 @@ def complete_mirror(mirror: Path, folder: DataFolder, name: str) -> int:
     """
     wanted = [file for file in members(name) if not file.url.startswith(PACKAGED)]
     lacking = [file for file in wanted if not _is_right(mirrored(mirror, file), file)]
-    if lacking:
+    if lacking or _incoming(mirror).exists():
         with _locked(mirror, what="mirror", option="--to-mirror"):
             _bring(name, lacking, _Delivery.to_mirror(mirror, folder))
     return len(lacking)
@@ -209,8 +220,10 @@ class _Delivery:
 
 
 def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
-    incoming = delivery.root / ".incoming"  # the folder's lock is held: what lies there was left by a killed call
+    incoming = _incoming(delivery.root)  # the folder's lock is held: what lies there was left by a killed call
     shutil.rmtree(incoming, ignore_errors=True)
+    if not lacking:
+        return
     origins = {file: delivery.origin(file) for file in lacking}
     from_network = [file for file, origin in origins.items() if origin is None]
     if from_network:
@@ -245,6 +258,10 @@ def _bring(name: str, lacking: list[File], delivery: _Delivery) -> None:
             raise
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _incoming(root: Path) -> Path:
+    return root / ".incoming"
 
 
 def _put_aside(place: Path) -> None:

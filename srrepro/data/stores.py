@@ -2,15 +2,15 @@
 
 A training store holds patches, `interpolated` (or `low`) as float32 and `high` as exact uint8, chunked for sequential
 reading. An evaluation store holds `reference`, `low` and `interpolated` of every image of one set at one scale. Both
-are of one degradation; both describe themselves in their attributes, carry a checksum per chunk, and appear under
-their name only when complete.
+are of one degradation; both describe themselves in their attributes, carry a checksum per chunk and one of the whole
+file (see `_seal`), and appear under their name only when complete.
 """
 
 import hashlib
+import io
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,9 +27,13 @@ from srrepro.models.recipe import INTERPOLATED, Input
 from srrepro.pixels import images
 from srrepro.progress import track
 from srrepro.protocols.degradation import MATLAB, Degradation, Planes, degrade
+from srrepro.whole import file_part, flush, reason
 
 FORMAT = 1
 CHUNK = 128  # patches; the usual batch, half a MiB of float32 at 33 pixels
+SEAL = 512
+"""Bytes before HDF5's own, which it leaves to us: the sha256 of all that follows them."""
+_SEALED = b"srrepro store, sha256 of what follows these 512 bytes: "
 
 Attributes = dict[str, str | int]
 
@@ -107,7 +111,8 @@ class EvaluationShape:
 S = TypeVar("S", TrainingShape, EvaluationShape)
 Sums = dict[str, "hashlib._Hash"]
 """Of what was written, by dataset."""
-Fill = Callable[[h5py.File, S, Sequence[Path]], tuple[str, Sums]]
+Fill = Callable[[h5py.File, S, Sequence[Path], Callable[[], None]], tuple[str, Sums]]
+"""Puts images into a file, asks after each whether it could be written, and gives digests."""
 
 
 class TrainingPatches(NamedTuple):
@@ -236,22 +241,83 @@ def _prepare(folder: DataFolder, shape: S, fill: Fill[S]) -> bool:
 
 
 def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
-    part = path.with_name(f".{path.name}.part")  # one at a time: the folder's lock is held
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(part, "w", libver="latest") as file:
-            digest, sums = fill(file, shape, paths)
-            file.attrs.update({**shape.attributes(), "digest": digest})
-        with part.open("r+b") as written:  # for writing: elsewhere than on Linux others cannot be flushed
-            os.fsync(written.fileno())
-        _read_back(part, sums, digest)
-        part.replace(path)
+        with file_part(path, flushed=True) as part:
+            with _Disk(part, "w+") as disk:
+                with h5py.File(disk, "w", libver="latest", userblock_size=SEAL) as file:
+                    digest, sums = fill(file, shape, paths, disk.check)
+                    file.attrs.update({**shape.attributes(), "digest": digest})
+                disk.check()
+            _seal(part)
+            flush(part)
+            _read_back(part, sums, digest)
     except OSError as error:
-        msg = f"The store {path} was to be built, but could not be written: {error}. Is the disk full?"
+        msg = f"The store {path} was to be built, but could not be written: {reason(error)}. Is the disk full?"
         raise InputError(msg) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+
+
+class _Disk(io.FileIO):
+    """A file that HDF5 writes to, which never hears of an error: when it cannot close a file, it may crash.
+
+    The first is kept, nothing is written after it, and `check` raises it.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """All of it, or nothing that anybody will read."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while self.error is None and len(left):
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self.tell() if self.error else super().truncate(size)
+        except OSError as error:
+            self.error = error
+            return self.tell()
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def _seal(part: Path) -> None:
+    """Write the sha256 of the file into it.
+
+    HDF5's own checksums do not cover texts, and take a word of zeros for one of ones.
+    """
+    with part.open("r+b") as file:
+        file.write(_seal_of(part))
+
+
+def _seal_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(SEAL)
+        return (_SEALED + hashlib.file_digest(file, "sha256").hexdigest().encode()).ljust(SEAL, b"\n")
+
+
+_SOUND: dict[Path, tuple[int, ...]] = {}
+"""Stores whose seal this process has found to be right, as they were then."""
+
+
+def _broken_seal(path: Path) -> str:
+    """What is wrong with a store that is not as it was built, or nothing; it is read for this once a process."""
+    found = path.stat()
+    now = found.st_ino, found.st_size, found.st_mtime_ns
+    if _SOUND.get(path) == now:
+        return ""
+    with path.open("rb") as file:
+        if file.read(SEAL) != _seal_of(path):
+            return "is damaged"
+    _SOUND[path] = now
+    return ""
 
 
 def _read_back(part: Path, sums: Sums, digest: str) -> None:
@@ -262,10 +328,11 @@ def _read_back(part: Path, sums: Sums, digest: str) -> None:
     OSError : it is not.
     """
     try:
-        with h5py.File(part, "r") as file:
+        with h5py.File(part, "r", locking=False) as file:
             right = file.attrs["digest"] == digest and all(
                 _sum_of(file[name]).digest() == expected.digest() for name, expected in sums.items()
             )
+        right = right and not _broken_seal(part)
     except Exception as error:  # HDF5 has many for what it cannot read
         msg = "what was written cannot be read"
         raise OSError(msg) from error
@@ -281,7 +348,9 @@ def _sum_of(dataset: h5py.Dataset) -> "hashlib._Hash":
     return found
 
 
-def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path]) -> tuple[str, Sums]:
+def _fill_training(
+    file: h5py.File, shape: TrainingShape, paths: Sequence[Path], check: Callable[[], None]
+) -> tuple[str, Sums]:
     digest = hashlib.sha256()
     takes, channels = _plane(shape), (3,) if shape.takes.channels == 3 else ()
     columns = {
@@ -313,10 +382,13 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path])
         # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
         digest.update(np.full(len(high), scale, np.uint8).data)
         count += len(high)
+        check()
     return digest.hexdigest(), sums
 
 
-def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Path]) -> tuple[str, Sums]:
+def _fill_evaluation(
+    file: h5py.File, shape: EvaluationShape, paths: Sequence[Path], check: Callable[[], None]
+) -> tuple[str, Sums]:
     digest, sums = hashlib.sha256(), {}
     for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
         group = file.create_group(f"images/{number:04}")
@@ -326,6 +398,7 @@ def _fill_evaluation(file: h5py.File, shape: EvaluationShape, paths: Sequence[Pa
             group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
             digest.update(np.ascontiguousarray(plane).data)
             sums[f"{group.name}/{name}"] = hashlib.sha256(np.ascontiguousarray(plane).data)
+        check()
     return digest.hexdigest(), sums
 
 
@@ -342,7 +415,7 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
     except Exception as error:  # HDF5 has many for what it cannot read
         file.close()
         raise _unusable(path, "is damaged") from error
-    problem = None
+    problem = ""
     if not str(found.get("kind", "")).startswith("srrepro ") or "digest" not in found:
         problem = "was not made by srrepro"
     elif found.get("format") != FORMAT:
@@ -351,6 +424,8 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
         differing = [key for key, value in expected.items() if found.get(key) != value]
         if differing:
             problem = f"differs from what was asked for in: {', '.join(differing)}"
+    if not problem and file.userblock_size == SEAL:  # stores of before have none, and are read as they were
+        problem = _broken_seal(path)
     if problem:
         file.close()
         raise _unusable(path, problem)

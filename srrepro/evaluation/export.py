@@ -251,7 +251,8 @@ def _write_pth(upscaler: Upscaler, about: dict[str, str], part: Path, target: Pa
         )
         raise InputError(msg)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    torch.save(tensors, part)
+    with part.open("wb") as stream:  # given a name, it would write that into the file
+        torch.save(tensors, stream)
     scope: dict[str, Any] = {}
     exec(_code(in_torch(), about, part, upscaler.takes.channels), scope)  # what a reader will do
     estimate = scope["network"]

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import safetensors.torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from srrepro import models
@@ -17,6 +17,7 @@ from srrepro.data.registry import DataFolder, fetch, members, sha256_of
 from srrepro.errors import InputError
 from srrepro.evaluation.arrays import read_arrays
 from srrepro.models.recipe import AuthorsWeights, Recipe
+from srrepro.whole import written_whole
 
 _RUN = "srrepro_run"
 Origin = Literal["trained", "authors", "interpolation", "given"]
@@ -99,8 +100,13 @@ def shipping() -> dict[str, str]:
 
     Source: `shipping.csv` beside them.
     """
+    return {row["file"]: row["precision"] for row in _shipping()}
+
+
+@cache
+def _shipping() -> tuple[dict[str, str], ...]:
     with (PLACE / "shipping.csv").open(encoding="utf-8") as text:
-        return {row["file"]: row["precision"] for row in csv.DictReader(text)}
+        return tuple(csv.DictReader(text))
 
 
 def ships(recipe: str, scale: int) -> bool:
@@ -118,10 +124,31 @@ def shipped(recipe: str, scale: int) -> Path:
 
 
 def save(network: nn.Module, path: Path, subject: Subject) -> None:
-    """Write the parameters of a run, and which run it was."""
+    """Write the parameters of a run, and which run it was. Errors as `written_whole`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {"recipe": subject.name, "scale": subject.scale, "seed": subject.seed, "budget": subject.budget}
-    save_file(tensors, path, metadata={_RUN: json.dumps(about)})  # one entry: of several, the order would be random
+    # One entry: of several, the order would be random. In one piece: `save_file` has a temporary file of its own.
+    written_whole(path, safetensors.torch.save(tensors, {_RUN: json.dumps(about)}))
+
+
+def _check_sha256(path: Path, asked: str) -> None:
+    """Hold a file against what is known of it: nothing where it lies apart from its run and does not ship."""
+    sums = {row["file"]: row["sha256"] for row in _shipping()}
+    run = path.with_name("run.json")
+    if path.resolve().parent == PLACE.resolve() and path.name in sums:
+        named, where, do = sums[path.name], PLACE / "shipping.csv", "install srrepro anew"
+    elif path.name == "weights.safetensors" and run.is_file():
+        try:
+            named = json.loads(run.read_text(encoding="utf-8"))["weights_sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{asked}, but {run} beside them is damaged. Restore it, or copy the weights to another folder."
+            raise InputError(msg) from error
+        where, do = run, "train them again"
+    else:
+        return
+    if sha256_of(path) != named:
+        msg = f"{asked}, but are not what {where} names by its sha256: the file is damaged. Restore it, or {do}."
+        raise InputError(msg)
 
 
 class FitsNone(InputError):
@@ -142,10 +169,12 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
 
     Raises
     ------
-    InputError : not such a file, of another scale, or of a recipe that is not known here.
+    InputError : not such a file, of another scale, or of a recipe that is not known here; or not what the run beside it
+        or the list of those that ship names by its sha256.
     """
     asked = f"The weights {path} were to be read for x{scale}"
     try:
+        _check_sha256(path, asked)
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -206,7 +206,7 @@ def _train(run: Run, job: Train, workspace: Workspace, *, force: bool, fresh: bo
     name = run.name
     kept, carried = workspace.runs / name, workspace.carried(name)
     if kept.exists() and not force:
-        carried.unlink(missing_ok=True)  # it ended elsewhere, or this process was killed just before
+        tidy(name, workspace)
         return kept, False
     with alone(name, workspace) as workplace:
         if fresh:  # the lock is held: nobody else is at work here
@@ -229,9 +229,21 @@ def _train(run: Run, job: Train, workspace: Workspace, *, force: bool, fresh: bo
             tensorboard=workspace.tensorboard,
         )
         leave_evidence(run, network, state, workspace, test_sets=job.test_sets, made_with=made_with)
-        carried.unlink(missing_ok=True)
-    shutil.rmtree(workplace)
+    tidy(name, workspace)
     return kept, True
+
+
+def tidy(name: str, workspace: Workspace) -> None:
+    """Throw away what is left of a run that has its evidence: it ended here or elsewhere, or was killed just then.
+
+    Where somebody repeats it, the folder where it is under way stays.
+    """
+    carry.discard(workspace.carried(name))
+    if (workspace.running / name).exists():
+        with suppress(InputError):
+            with alone(name, workspace) as workplace:
+                pass
+            shutil.rmtree(workplace)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 A machine that is lent for minutes may have no test sets, and no time to measure; its checkpoints are enough.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from srrepro import models
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
 from srrepro.hardware import Hardware
-from srrepro.jobs.carry_out import alone, leave_evidence
+from srrepro.jobs.carry_out import alone, leave_evidence, tidy
 from srrepro.jobs.job import Workspace, test_sets
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Copy
@@ -43,6 +42,7 @@ def take(path: Path, workspace: Workspace) -> str:
     come = read(path, workspace)
     copy, kept, carried = come.copy, workspace.runs / come.run.name, workspace.carried(come.run.name)
     if kept.exists():
+        tidy(come.run.name, workspace)
         return f"{kept} is there already"
     with alone(come.run.name, workspace) as workplace:
         here = carry.newest(workplace, carried, come.run.name)
@@ -54,13 +54,11 @@ def take(path: Path, workspace: Workspace) -> str:
             )
             raise InputError(msg)
         if not come.ended:
-            carried.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.write(carried, path.read_bytes())
             return f"unfinished, {copy.backprops:,} backprops: {carried}; `srrepro train` resumes it"
         sets, made_with = test_sets(come.run.recipe.name), copy.stretches[-1].made_with
         leave_evidence(come.run, come.network, come.state, workspace, test_sets=sets, made_with=made_with)
-        carried.unlink(missing_ok=True)
-    shutil.rmtree(workplace)
+    tidy(come.run.name, workspace)
     return f"ended: measured, {kept}"
 
 

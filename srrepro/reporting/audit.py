@@ -9,22 +9,25 @@ from srrepro.errors import InputError
 from srrepro.evaluation.weights import PLACE, shipped, shipping
 from srrepro.models.recipe import digest
 from srrepro.protocols.named import protocol_named
-from srrepro.reporting import site
-from srrepro.reporting.evidence import WEIGHTS, Evidence, folders, read
+from srrepro.reporting import checksums, site
+from srrepro.reporting.evidence import SUMS, WEIGHTS, Evidence, folders, read
 from srrepro.reporting.tables import differing
+
+LIST = "runs.sha256"
+"""In a results folder: the checksums of run folders from before these carried their own."""
 
 
 def audit(results: Path, readme: Path | None) -> list[str]:
     """Everything that is wrong, one sentence each; an empty list if nothing is.
 
-    Run folders must be whole, of one protocol and of recipes as they are now, and no two may claim a row; weights must
-    be those that a run names; generated files must hold what `srrepro report` would write, and its
-    page, where there is one, must be made from these inputs (see `site`).
+    Run folders must be whole and as they were written (see `_as_listed`), of one protocol and of recipes as they are
+    now, and no two may claim a row; weights must be those that a run names; generated files must hold what `srrepro
+    report` would write, and its page, where there is one, must be made from these inputs (see `site`).
     """
     found = folders(results / "runs")
     if not found:
         return [f"{results / 'runs'} holds no evidence, so there is nothing to be compared."]
-    problems: list[str] = []
+    problems = _as_listed(results, found)
     runs: list[Evidence] = []
     for folder in found:
         try:
@@ -43,6 +46,26 @@ def audit(results: Path, readme: Path | None) -> list[str]:
         return [*problems, str(error)]
     problems += [f"{path} differs from its sources. Run `srrepro report`." for path in files]
     return [*problems, *site.stale(results)]
+
+
+def _as_listed(results: Path, found: Sequence[Path]) -> list[str]:
+    """Folders carry the checksums of their files, which `read` checks; of those that are older, `runs.sha256` does.
+
+    A user's own results have no such list, and what is older there cannot be checked.
+    """
+    kept = results / LIST
+    if not kept.exists():
+        return []
+    try:
+        problems = [
+            f"{results / name} is not what {kept} names by its sha256. Restore it: evidence is never edited."
+            for name in checksums.differing(results, kept)
+        ]
+        listed = {Path(name).parent.name for name in checksums.read(kept)}
+    except ValueError as error:
+        return [f"{kept} was to be read, but {error}. Restore it."]
+    unknown = [folder for folder in found if folder.name not in listed and not (folder / SUMS).exists()]
+    return [*problems, *(f"{folder} has no {SUMS}, and {kept} does not name it. Restore it." for folder in unknown)]
 
 
 def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Run folders: what a finished run leaves under `results/runs/`, written once and never edited."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,8 +14,12 @@ from srrepro.evaluation.measure import BICUBIC, Score
 from srrepro.evaluation.weights import Origin, Subject
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.protocols.protocol import Protocol
+from srrepro.reporting import checksums
+from srrepro.whole import folder_part, reason
 
 WEIGHTS = "weights.safetensors"  # beside the evidence, not committed; `run.json` holds its sha256
+SUMS = "SHA256SUMS"
+"""Beside the evidence, of all other files that are committed; `sha256sum -c` reads it. Older folders have none."""
 
 
 @dataclass(frozen=True)
@@ -40,32 +43,33 @@ def write(
     log: Sequence[dict[str, Any]] = (),
     weights: Path | None = None,
 ) -> Path:
-    """Write a run folder under a temporary name, then give it its own: it is there whole or not at all.
+    """Write a run folder, with the checksums of its files: it is there whole or not at all.
 
     Raises
     ------
     InputError : the folder exists already, or cannot be written.
     """
-    folder, part = runs / name, runs / f".{name}.part"
+    folder = runs / name
     if folder.exists():
         msg = f"{folder} holds evidence already and is never edited. Delete it first if it is wrong."
         raise InputError(msg)
+    signature = PROTOCOLS[scores[0].protocol].signature
+    about = {"subject": asdict(subject), "signature": signature, **about}
+    files = {
+        "log.csv": _in_order(pd.DataFrame(log)).to_csv(index=False, lineterminator="\n") if log else "",
+        "scores.csv": _long(scores).to_csv(index=False, lineterminator="\n"),
+        "run.json": json.dumps(about, indent=2, ensure_ascii=False) + "\n",
+    }
+    written = {name: text.encode() for name, text in files.items() if text}
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        if weights is not None:
-            shutil.copyfile(weights, part / WEIGHTS)
-        if log:
-            pd.DataFrame(log).to_csv(part / "log.csv", index=False, lineterminator="\n")
-        _long(scores).to_csv(part / "scores.csv", index=False, lineterminator="\n")
-        signature = PROTOCOLS[scores[0].protocol].signature
-        about = {"subject": asdict(subject), "signature": signature, **about}
-        text = json.dumps(about, indent=2, ensure_ascii=False)
-        (part / "run.json").write_text(text + "\n", encoding="utf-8")
-        os.replace(part, folder)
+        runs.mkdir(parents=True, exist_ok=True)
+        with folder_part(folder) as part:
+            if weights is not None:
+                shutil.copyfile(weights, part / WEIGHTS)
+            for file, content in (written | {SUMS: checksums.listed(written)}).items():
+                (part / file).write_bytes(content)
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        msg = f"The evidence {folder} was to be written, but could not be: {error}."
+        msg = f"The evidence {folder} was to be written, but could not be: {reason(error)}. Is there room?"
         raise InputError(msg) from error
     return folder
 
@@ -78,6 +82,9 @@ def read(folder: Path) -> Evidence:
     InputError : a file is missing or is not what `write` wrote.
     """
     try:
+        if (folder / SUMS).exists() and (wrong := _not_as_listed(folder)):
+            problem = f"{' and '.join(wrong)} is not what {SUMS} names by its sha256"
+            raise ValueError(problem)
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         subject = Subject(**about.pop("subject"))
         scores = _scores(pd.read_csv(folder / "scores.csv"))
@@ -102,8 +109,21 @@ def read(folder: Path) -> Evidence:
         log: Any = pd.read_csv(folder / "log.csv").to_dict("records") if trained else []
         return Evidence(folder.name, subject, about, scores, log)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"The evidence {folder} was to be read, but is not whole: {error}."
+        msg = f"The evidence {folder} was to be read, but is not whole: {error}. Restore it, or delete the folder."
         raise InputError(msg) from error
+
+
+def _in_order(log: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a log, which has lost their order in a run that was resumed."""
+    first, last = ("backprops", "step", "lr", "loss"), ("seconds", "samples_per_s")
+    measured = sorted(set(log) - {*first, *last})
+    return log[[name for name in (*first, *measured, *last) if name in log]]
+
+
+def _not_as_listed(folder: Path) -> list[str]:
+    """Which files are not what the folder's own list says, or not in it."""
+    files = {path.name for path in folder.iterdir()} & {"run.json", "scores.csv", "log.csv"}
+    return [*checksums.differing(folder, folder / SUMS), *sorted(files - checksums.read(folder / SUMS).keys())]
 
 
 def stretches(about: dict[str, Any]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from srrepro.reporting.published import published_seconds
 from srrepro.reporting.speeds import PRINTED_OF, SECONDS_NOTE, SPEED
 from srrepro.reporting.tables import ORIGINS
 from srrepro.reporting.verdict import BOUND_DB, BOUND_OF_WHAT_IS_MEASURED_DB, BOUND_SSIM
+from srrepro.whole import written_whole
 
 if TYPE_CHECKING:
     from srrepro.reporting.figures import Figure
@@ -194,7 +195,7 @@ def _put(folder: Path, written: dict[str, bytes]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in written.items():
-            (folder / name).write_bytes(content)
+            written_whole(folder / name, content)
         for path in folder.glob("*.[ps][nv]g"):  # of a figure that is no longer drawn
             if path.name not in written:
                 path.unlink()

@@ -26,6 +26,7 @@ from srrepro.reporting.sizes import sizes
 from srrepro.reporting.speeds import SPEED, known, pages
 from srrepro.reporting.unfinished import unfinished
 from srrepro.reporting.verdict import BOUND_SSIM, bounds, verdict
+from srrepro.whole import written_whole
 
 DEMO = "demo scenes: comparable with no paper"
 COLUMNS = [
@@ -248,7 +249,7 @@ def write(results: Path, readme: Path | None) -> list[Path]:
 
     Raises
     ------
-    InputError : there are tables, but no run folder that they could be made of; they stay.
+    InputError : there are tables, but no run folder that they could be made of: they stay. Or one cannot be written.
     """
     lost = not folders(results / "runs") and (results / "quality.csv").exists()
     if lost and len((results / "quality.csv").read_text(encoding="utf-8").splitlines()) > 1:
@@ -257,7 +258,7 @@ def write(results: Path, readme: Path | None) -> list[Path]:
     files = generated(results, readme)
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        written_whole(path, text)
     return list(files)
 
 

@@ -19,7 +19,7 @@ def unfinished(folder: Path) -> pd.DataFrame:
     InputError : a file is damaged, or is no checkpoint of the run that it is named after.
     """
     rows = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("[!.]*.safetensors")):  # what begins with a dot is not whole yet
         copy = carry.read(path, path.stem)
         assert copy is not None, "the file was there"
         state = copy.values["state"]

@@ -39,6 +39,7 @@ from srrepro.progress import say
 from srrepro.timing.plain import PlainLoop
 from srrepro.training.engine import Engine
 from srrepro.training.run import Run
+from srrepro.whole import written_whole
 
 Task = Literal["train", "infer"]
 SCALE = 3
@@ -191,9 +192,7 @@ def record(rows: list[Speed], path: Path, under: dict[str, Any]) -> pd.DataFrame
         before = pd.read_csv(path, dtype={"threads": "Int64"})  # rows from before it was noted have none
         table = pd.concat([before, new]).drop_duplicates(KEY, keep="last").sort_values(KEY, kind="stable")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    table.to_csv(part, index=False, lineterminator="\n")
-    part.replace(path)
+    written_whole(path, table.to_csv(index=False, lineterminator="\n"))
     return table
 
 

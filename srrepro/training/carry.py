@@ -12,6 +12,7 @@ from typing import Any
 from srrepro.errors import InputError
 from srrepro.progress import say
 from srrepro.training import checkpoint
+from srrepro.whole import part_of
 
 CHECKPOINT = "checkpoint.safetensors"
 OLD_CHECKPOINT = "checkpoint.pt"
@@ -121,9 +122,16 @@ def newest(workplace: Path, carried: Path | None, run: str, *, says: bool = Fals
 
 def remove(workplace: Path, carried: Path | None) -> None:
     """Throw away every copy of an unfinished run that is here."""
-    for path in (workplace / CHECKPOINT, workplace / OLD_CHECKPOINT, carried):
-        if path is not None:
-            path.unlink(missing_ok=True)
+    for path in (workplace / CHECKPOINT, workplace / OLD_CHECKPOINT):
+        path.unlink(missing_ok=True)
+    if carried is not None:
+        discard(carried)
+
+
+def discard(carried: Path) -> None:
+    """Throw away a carried file, and what a killed process may have left of one."""
+    carried.unlink(missing_ok=True)
+    part_of(carried).unlink(missing_ok=True)
 
 
 def evidence_of(stretches: Sequence[Stretch], versions: object) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """What a run needs to resume as if nothing had happened, in one file that is always whole: safetensors, no pickle.
 
 Tensors are stored as tensors. All else is JSON in one entry of the metadata, so that a log can be read without PyTorch.
-The same content gives the same bytes.
+The same content gives the same bytes. The file holds the sha256 of itself, made with zeros in its place.
 """
 
+import hashlib
 import json
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from srrepro.errors import InputError
+from srrepro.whole import file_part, reason
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""The first had no sha256."""
 _ENTRY = "srrepro_checkpoint"  # one entry: of several, the order would be random
 _TENSOR = "$tensor"
+_ZEROS = b"0" * 64
+_SHA256 = re.compile(rb'\\"sha256\\": \\"([^"\\]{64})\\"')
+"""As it stands in the file: JSON within JSON. The first is the file's own."""
 
 
 def save(path: Path, values: Mapping[str, Any]) -> None:
@@ -38,18 +45,30 @@ def packed(values: Mapping[str, Any]) -> bytes:
     TypeError : a key is no word, or a value is none of these.
     """
     tensors: dict[str, Tensor] = {}
-    text = json.dumps({"format": FORMAT, "values": _without_tensors(values, "", tensors)}, sort_keys=True)
-    return safetensors.torch.save(tensors, {_ENTRY: text})
+    plain = _without_tensors(values, "", tensors)
+    text = json.dumps({"format": FORMAT, "sha256": _ZEROS.decode(), "values": plain}, sort_keys=True)
+    data = safetensors.torch.save(tensors, {_ENTRY: text})
+    return data.replace(_ZEROS, hashlib.sha256(data).hexdigest().encode(), 1)  # the metadata comes first
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put a file in its place when it is whole and on the disk."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    """Put a file in its place when it is whole and on the disk.
+
+    Raises
+    ------
+    InputError : it cannot be written; the file that was there is there still.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with file_part(path) as part:
+            part.write_bytes(data)
+    except OSError as error:
+        kept = "The one from before is kept" if path.exists() else "There is none from before"
+        msg = (
+            f"The checkpoint {path} was to be written, but could not be: {reason(error)}. {kept}. Make room, then give "
+            "the same command again, without --fresh: it resumes from the last checkpoint."
+        )
+        raise InputError(msg) from error
 
 
 def load(path: Path) -> dict[str, Any] | None:
@@ -57,7 +76,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
     Raises
     ------
-    InputError : the file is damaged, is no checkpoint, or is of another format.
+    InputError : the file is damaged, cannot be read, is no checkpoint, or is of another format.
     """
     if not path.exists():
         return None
@@ -70,16 +89,27 @@ def load(path: Path) -> dict[str, Any] | None:
         if content is None:
             msg = f"{asked}, but that is no checkpoint of a run. Delete the file, or start anew: --fresh."
             raise InputError(msg)
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE:
             msg = (
-                f"{asked}, but that has format {content['format']}, and this version of srrepro reads {FORMAT}. "
+                f"{asked}, but that has format {content['format']}, and this version of srrepro reads up to {FORMAT}. "
                 "Use the version that wrote it, or start anew: --fresh."
             )
             raise InputError(msg)
+        if (content["format"] > 1 or "sha256" in content) and not _is_sound(path.read_bytes()):
+            raise damaged(path)
         values: dict[str, Any] = _with_tensors(content["values"], tensors)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise damaged(path) from error
     return values
+
+
+def _is_sound(data: bytes) -> bool:
+    """Whether a file is what was written."""
+    found = _SHA256.search(data)
+    if found is None:
+        return False
+    begin, end = found.span(1)
+    return hashlib.sha256(data[:begin] + _ZEROS + data[end:]).hexdigest().encode() == found[1]
 
 
 def damaged(path: Path) -> InputError:

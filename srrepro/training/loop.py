@@ -230,7 +230,6 @@ def _save(paths: list[Path], run: Run, engine: Engine, state: State) -> None:
     }
     data = checkpoint.packed(values)
     for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write(path, data)
 
 

@@ -14,7 +14,7 @@ from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import of_interpolation, of_run
 from srrepro.models.recipe import described
 from srrepro.reporting import audit as module
-from srrepro.reporting.audit import audit
+from srrepro.reporting.audit import LIST, audit
 from srrepro.reporting.evidence import write
 from srrepro.reporting.tables import write as report
 
@@ -46,8 +46,61 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return results
 
 
+def older(results: Path) -> Path:
+    """As results were before run folders carried checksums."""
+    for sums in results.glob("runs/*/SHA256SUMS"):
+        sums.unlink()
+    return results
+
+
+def with_list(results: Path) -> Path:
+    """As results that are older, with the one list that was made of them."""
+    paths = sorted(older(results).glob("runs/*/*.[cj]s*"))
+    lines = [f"{sha256_of(path)}  {path.relative_to(results)}\n" for path in paths]
+    (results / LIST).write_text("".join(lines), encoding="utf-8")
+    return results
+
+
 def test_what_is_whole_has_no_problems(results: Path) -> None:
     assert audit(results, None) == []
+    assert audit(with_list(results), None) == []
+    (results / LIST).unlink()
+    assert audit(results, None) == [], "a user's results of the version before"
+
+
+EDITS = {"scores.csv": ("32.0", "32.5"), "log.csv": ("31.0", "31.5"), "run.json": ('"threads": 2', '"threads": 3')}
+
+
+@pytest.mark.parametrize("made", [lambda results: results, with_list], ids=["carried", "listed"])
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edited_number_is_named_though_all_that_is_made_from_it_fits(
+    name: str, made: Callable[[Path], Path], results: Path
+) -> None:
+    made(results)
+    rewrite(results / "runs/run_s0" / name, *EDITS[name])
+    sums = results / "runs/run_s0/SHA256SUMS"
+    kept = sums.read_bytes() if sums.exists() else None
+    if kept:  # the report reads no folder that is not as listed
+        sums.unlink()
+    report(results, None)
+    if kept:
+        sums.write_bytes(kept)
+    (problem, *_) = audit(results, None)
+    assert re.search(rf"run_s0.*{name} is not what .* names by its sha256.* Restore it", problem)
+
+
+def test_what_no_list_names_or_a_list_lacks_is_named(results: Path) -> None:
+    kept = with_list(results) / LIST
+    lines = kept.read_text(encoding="utf-8").splitlines(keepends=True)
+    for harmed, expected in (
+        ([line for line in lines if "bicubic_x3" not in line], r"bicubic_x3 has no SHA256SUMS, and .* Restore it"),
+        ([*lines, f"{'0' * 64}  runs/lost/run.json\n"], r"runs/lost/run\.json is not what"),
+        ([*lines, "a line of another kind\n"], r"runs\.sha256 was to be read, but runs\.sha256 is damaged. Restore it"),
+        ([line[1:] for line in lines], "is damaged"),
+    ):
+        kept.write_text("".join(harmed), encoding="utf-8")
+        (problem,) = audit(results, None)
+        assert re.search(expected, problem)
 
 
 def change_run(results: Path, change: Callable[[dict], object]) -> None:
@@ -136,7 +189,7 @@ def test_weights_that_ship_measured_under_another_protocol(results: Path) -> Non
 @pytest.mark.parametrize("what", DAMAGE)
 def test_damage_is_named(what: str, results: Path) -> None:
     damage, expected = DAMAGE[what]
-    damage(results)
+    damage(older(results))
     problems = audit(results, None)
     assert len(problems) >= 1
     assert re.search(expected, problems[0]), problems

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from srrepro import models
+from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import of_interpolation, of_run
 from srrepro.protocols.named import MATLAB_Y
-from srrepro.reporting import evidence
-from srrepro.reporting.evidence import WEIGHTS, read, read_all, write
+from srrepro.reporting.evidence import SUMS, WEIGHTS, read, read_all, write
 
 SUBJECT = of_run(models.recipe("srcnn-915"), 3, 1, 0.25)
 
@@ -44,10 +44,16 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
+def older(folder: Path) -> Path:
+    """As a run folder was before it carried checksums."""
+    (folder / SUMS).unlink()
+    return folder
+
+
 def test_what_was_written_is_read_again(runs: Path, weights: Path) -> None:
     folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT, log=LOG, weights=weights)
     assert folder == runs / "a-run"
-    assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "scores.csv", WEIGHTS]
+    assert sorted(path.name for path in folder.iterdir()) == [SUMS, "log.csv", "run.json", "scores.csv", WEIGHTS]
     found = read(folder)
     assert (found.name, found.subject, found.scores) == ("a-run", SUBJECT, SCORES)
     assert found.about == ABOUT | {"signature": MATLAB_Y.signature}
@@ -58,7 +64,7 @@ def test_what_was_written_is_read_again(runs: Path, weights: Path) -> None:
 
 def test_the_first_form_of_scores_is_read_for_ever(runs: Path) -> None:
     """One row an image, with or without the name of the protocol."""
-    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    folder = older(write(runs, "a-run", SUBJECT, SCORES, about=ABOUT))
     wide = "dataset,scale,image,psnr_db,ssim,bicubic_psnr_db,bicubic_ssim{}\n"
     rows = [",".join(map(str, (s.dataset, s.scale, s.image, *s.values.values()))) for s in SCORES]
     for column, value in (("", ""), (",protocol", ",matlab-y-v1")):
@@ -68,7 +74,7 @@ def test_the_first_form_of_scores_is_read_for_ever(runs: Path) -> None:
 
 
 def test_a_protocol_that_has_changed_its_meaning_is_named(runs: Path) -> None:
-    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    folder = older(write(runs, "a-run", SUBJECT, SCORES, about=ABOUT))
     text = (folder / "run.json").read_text(encoding="utf-8")
     (folder / "run.json").write_text(text.replace("shave:s", "shave:4"), encoding="utf-8")
     with pytest.raises(InputError, match=r"matlab-y-v1 of another signature than the one here.*shave:4"):
@@ -78,7 +84,7 @@ def test_a_protocol_that_has_changed_its_meaning_is_named(runs: Path) -> None:
 def test_what_is_not_trained_has_no_log_and_no_weights(runs: Path) -> None:
     subject = of_interpolation(models.recipe("bicubic"), 2)
     folder = write(runs, "bicubic_x2", subject, SCORES, about={})
-    assert sorted(path.name for path in folder.iterdir()) == ["run.json", "scores.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [SUMS, "run.json", "scores.csv"]
     assert read(folder).subject == subject
     assert (read(folder).subject.seed, read(folder).subject.budget) == (None, None)
 
@@ -92,6 +98,29 @@ def test_evidence_is_never_overwritten(runs: Path) -> None:
     assert [path.name for path in runs.iterdir()] == ["a-run"]
 
 
+def test_a_folder_carries_checksums_that_sha256sum_reads(runs: Path) -> None:
+    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT, log=LOG)
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in ("log.csv", "run.json", "scores.csv")]
+    assert (folder / SUMS).read_text(encoding="utf-8") == "".join(lines)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "run.json", "scores.csv", SUMS])
+def test_a_file_that_is_edited_cut_or_lost_is_named(name: str, runs: Path) -> None:
+    whole = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT, log=LOG)
+    path = whole / name
+    content = path.read_bytes()
+    line = content.splitlines(keepends=True)[-1]
+    for harmed in (content.replace(b"5", b"6", 1), content[: -len(line)], content[:-1], b"", None):
+        if harmed is None:
+            path.unlink()
+            if name == SUMS:  # as in older folders
+                continue
+        else:
+            path.write_bytes(harmed)
+        with pytest.raises(InputError, match=r"a-run was to be read, but is not whole: .* Restore it, or delete"):
+            read(whole)
+
+
 @pytest.mark.parametrize("broken", ["weights", "scores", "rename"])
 def test_a_folder_is_there_whole_or_not_at_all(
     broken: str, runs: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
@@ -101,8 +130,8 @@ def test_a_folder_is_there_whole_or_not_at_all(
 
     target, name = {
         "weights": (shutil, "copyfile"),
-        "scores": (Path, "write_text"),
-        "rename": (evidence.os, "replace"),
+        "scores": (Path, "write_bytes"),
+        "rename": (Path, "replace"),
     }[broken]
     with monkeypatch.context() as patched:
         patched.setattr(target, name, full)
@@ -182,7 +211,7 @@ def no_run(folder: Path) -> None:
     ],
 )
 def test_evidence_that_is_not_whole_is_named(damage: Callable[[Path], None], runs: Path, unchecked: None) -> None:
-    folder = write(runs, "a-run", SUBJECT, SCORES, about=ABOUT)
+    folder = older(write(runs, "a-run", SUBJECT, SCORES, about=ABOUT))
     damage(folder)
     with pytest.raises(InputError, match="a-run was to be read, but is not whole"):
         read_all(runs)

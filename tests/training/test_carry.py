@@ -8,6 +8,7 @@ from srrepro.errors import InputError
 from srrepro.training import carry, checkpoint, deadline
 from srrepro.training.carry import CHECKPOINT, Stretch
 from srrepro.training.deadline import NEVER, Deadline, seconds_of
+from srrepro.whole import part_of
 
 
 def write(path: Path, *lengths: tuple[str, int], run: str = "a-run") -> None:
@@ -82,6 +83,7 @@ def test_nothing_is_left_of_what_is_removed(tmp_path: Path) -> None:
     write(tmp_path / CHECKPOINT, ("a", 5))
     write(there, ("b", 5))
     (tmp_path / "checkpoint.pt").touch()
+    part_of(there).touch()
     carry.remove(tmp_path, there)
     assert list(tmp_path.iterdir()) == []
     carry.remove(tmp_path, there)
