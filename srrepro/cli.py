@@ -3,6 +3,8 @@
 A verb is imported when it is asked for: `srrepro --version` must not wait for PyTorch.
 """
 
+import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -11,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 import srrepro
 from srrepro.errors import Diverged, Failed, InputError, OutOfTime, Stopped, instead
+from srrepro.plain import Plain, plain
 
 VERBS = {
     "prepare": "sets",
@@ -65,7 +68,8 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with redirect_stdout(Plain(sys.stdout)):
+                return super().invoke(ctx)
         except (InputError, OSError) as error:
             _leave(str(error), code=2)
         except (Diverged, Failed) as error:
@@ -84,7 +88,7 @@ class _Exit(click.ClickException):
 
 def _leave(message: str, *, code: int) -> NoReturn:
     """End with a message on standard error."""
-    raise _Exit(message, code)
+    raise _Exit(plain(message), code)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -80,6 +80,9 @@ def decoded(path: Path) -> Samples:
             samples = _from_tiff(file, path)
         else:
             samples = _despite_texts(file, lambda stream: _by_pillow(stream, path))
+    if not samples.levels.size:
+        msg = f"{path} was to be read as an image, but has no pixels."
+        raise InputError(msg)
     brightest = int(samples.levels.max())
     if samples.white > EIGHT and 0 < brightest <= samples.white // _SIXTEENTH:
         bits = samples.white.bit_length()
@@ -174,6 +177,7 @@ def _opened(file: File, path: Path) -> ImageFile:
 def _from_tiff(file: File, path: Path) -> Samples:
     page = tiff.look(path)
     _check_size(path, page.width * page.height)
+    _check_size(path, page.width * page.height * page.samples // tiff.MOST_SAMPLES)
     if page.pages > 1:
         say(f"{path} has {page.pages} pages; the first is read.")
     if page.is_for_pillow:

@@ -31,6 +31,8 @@ _ASSOCIATED, _STRAIGHT = 1, 2
 _SEPARATE = 2
 _UNCOMPRESSED = 1
 _REDUCED = 1
+MOST_SAMPLES = 5
+"""Of a pixel that is as large as any: four inks and alpha."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Page:
     def is_for_pillow(self) -> bool:
         """Up to 8 bits, and plain grey, it goes by what the file says."""
         return self.bits <= 8 or (self.photometric == _BLACK_IS_ZERO and not self.extra)
+
+    @property
+    def samples(self) -> int:
+        """Of a pixel."""
+        return _READ[self.photometric] + len(self.extra)
 
     @property
     def alpha(self) -> int | None:
@@ -133,6 +140,7 @@ def _described(path: Path, page: tifffile.TiffPage, pages: int) -> Page:
     if colours == 1 and more > 1:
         raise _refusal(path, f"it is grey by its tags, but of {page.samplesperpixel} samples. Save it as grey or RGB.")
     orientation = page.tags.valueof(_ORIENTATION, default=1)
+    profile = page.tags.valueof(_PROFILE, default=None)
     return Page(
         width=page.imagewidth,
         height=page.imagelength,
@@ -141,7 +149,7 @@ def _described(path: Path, page: tifffile.TiffPage, pages: int) -> Page:
         extra=extra,
         separate=int(page.planarconfig or 1) == _SEPARATE and page.samplesperpixel > 1,
         orientation=orientation if orientation in range(1, 9) else 1,
-        profile=page.tags.valueof(_PROFILE, default=None),
+        profile=profile if isinstance(profile, bytes) else None,
         pages=pages,
     )
 
@@ -184,7 +192,7 @@ def _samples(path: Path, page: Page) -> UInt8[ndarray, "h w c"] | UInt16[ndarray
         stored = np.moveaxis(stored, 0, 2)
     if stored.ndim == 2:
         stored = stored[..., None]
-    wanted = page.height, page.width, _READ[page.photometric] + len(page.extra)
+    wanted = page.height, page.width, page.samples
     if stored.shape != wanted:
         raise _refusal(path, f"its tags promise {wanted}, but its pixels are {stored.shape}.")
     return np.asarray(stored)

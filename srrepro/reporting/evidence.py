@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from srrepro.errors import InputError
+from srrepro.evaluation import believed
 from srrepro.evaluation.measure import BICUBIC, Score
 from srrepro.evaluation.weights import Origin, Subject
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
@@ -78,6 +79,7 @@ def read(folder: Path) -> Evidence:
     InputError : a file is missing or is not what `write` wrote.
     """
     try:
+        believed.check_sizes(folder / name for name in ("run.json", "scores.csv", "log.csv"))
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         subject = Subject(**about.pop("subject"))
         scores = _scores(pd.read_csv(folder / "scores.csv"))
@@ -100,8 +102,9 @@ def read(folder: Path) -> Evidence:
             raise ValueError(problem)
         trained = (folder / "log.csv").exists()
         log: Any = pd.read_csv(folder / "log.csv").to_dict("records") if trained else []
+        believed.check(folder.name, about, subject, scores, log)
         return Evidence(folder.name, subject, about, scores, log)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         msg = f"The evidence {folder} was to be read, but is not whole: {error}."
         raise InputError(msg) from error
 
