@@ -41,7 +41,8 @@ def in_a_sheet(text: str) -> str:
     >>> in_a_sheet("=1+1"), in_a_sheet("baby.png")
     ("'=1+1", 'baby.png')
     """
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else in_a_line(text)
+    shown = in_a_line(text)
+    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
 
 
 def is_name(value: object) -> bool:

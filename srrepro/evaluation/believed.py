@@ -19,7 +19,8 @@ LARGEST = 16 << 20
 """Bytes of a file of a run folder; those that are committed have 100 KiB at most."""
 _NAMES = ("name", "model", "training_set", "precision", "mode", "device", "commit", "protocol")
 _WORDS = ("note", "setting", "machine", "finished", "cuda", "driver", "signature", "shipped")
-_NUMBERS = ("backprops", "seconds", "samples_per_s", "threads", "seed", "budget", "scale")
+_COUNTS = ("backprops", "threads", "seed", "scale")
+_NUMBERS = ("seconds", "samples_per_s", "budget")
 
 
 def check_sizes(paths: Iterable[Path]) -> None:
@@ -48,7 +49,6 @@ def check(
     _check_values(asdict(subject), "subject", needs=("name", "model", "training_set", "note"))
     _check(type(subject.of_the_paper) is bool, subject.of_the_paper, "as of_the_paper")
     _check(subject.scale is None or _is_scale(subject.scale), subject.scale, "as scale")
-    _check(subject.seed is None or type(subject.seed) is int, subject.seed, "as seed")
     check_made_with(about)
     training = (_mapping(about, "recipe")).get("training") or {}
     protocol = training.get("protocol") if isinstance(training, dict) else training
@@ -78,22 +78,22 @@ def check_log(log: Sequence[dict[str, Any]]) -> None:
             _check(is_name(key), key, "as a column of the log")
             _check(value is None or _is_number(value), value, f"as {key} in the log")
         backprops: Any = row.get("backprops")
-        _check(_is_number(backprops) and 0 <= backprops < 2**53 and backprops % 1 == 0, backprops, "as backprops")
+        _check(_is_amount(backprops) and backprops % 1 == 0, backprops, "as backprops")
         logged = any(key.endswith("psnr_db") for key in row)
-        _check(not logged or _is_number(row.get("seconds", 0)), row.get("seconds"), "as seconds")
+        _check(not logged or _is_amount(row.get("seconds")), row.get("seconds"), "as seconds")
 
 
 def _check_values(values: dict[str, Any], where: str, needs: Sequence[str] = ()) -> None:
-    for kind, keys in ((_is_name_or_empty, _NAMES), (is_words, _WORDS), (_is_finite, _NUMBERS)):
+    for kind, keys in ((_is_name_or_empty, _NAMES), (is_words, _WORDS), (_is_count, _COUNTS), (_is_amount, _NUMBERS)):
         for key in keys:
             value = values.get(key)
             _check(kind(value) or (value is None and key not in needs), value, f"as {key} in {where}")
 
 
 def _mapping(about: dict[str, Any], key: str) -> dict[str, Any]:
-    found = about.get(key) or {}
-    _check(isinstance(found, dict), found, f"as {key}")
-    return dict(found)
+    found = about.get(key)
+    _check(found is None or isinstance(found, dict), found, f"as {key}")
+    return found or {}
 
 
 def _is_name_or_empty(value: object) -> bool:
@@ -104,8 +104,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
-    return _is_number(value) and abs(value) < 2**63
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < 2**53
 
 
 def _is_scale(value: object) -> bool:

@@ -88,6 +88,9 @@ def look(path: Path) -> Page:
 
 def _check(path: Path, page: tifffile.TiffPage, pages: int) -> None:
     """Everything that would be taken for something else."""
+    sizes = page.imagewidth, page.imagelength, page.imagedepth, page.samplesperpixel
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise _refusal(path, f"its tags promise {page.imagewidth}×{page.imagelength} pixels, which is no size.")
     colours = _named(page.photometric)
     bits = page.bitspersample
     samples = page.tags.valueof("SampleFormat", default=_UNSIGNED)

@@ -69,10 +69,12 @@ def read(path: Path, run: str | None) -> Copy | None:
     if values is None:
         return None
     try:
-        owner = values["run"]
-        stretches = tuple(Stretch(**stretch) for stretch in values["state"]["stretches"])
-        _check(stretches, values["state"].get("log", []))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        owner, state = values["run"], values["state"]
+        if not isinstance(owner, str) or not isinstance(state, dict):
+            raise checkpoint.damaged(path)
+        stretches = tuple(Stretch(**stretch) for stretch in state["stretches"])
+        _check(stretches, state.get("log", []))
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise checkpoint.damaged(path) from error
     if run is not None and owner != run:
         msg = (

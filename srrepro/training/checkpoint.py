@@ -74,6 +74,8 @@ def load(path: Path) -> dict[str, Any] | None:
         values: dict[str, Any] = _with_tensors(content["values"], tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise damaged(path) from error
+    if not isinstance(values, dict):
+        raise damaged(path)
     return values
 
 

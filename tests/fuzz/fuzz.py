@@ -594,7 +594,7 @@ def fuzz(name: str, inputs: int, seed: int, findings: Path, counted: Path) -> No
     corpus.mkdir(exist_ok=True)
     for number, content in enumerate(target.seeds()):
         (corpus / f"seed-{number}").write_bytes(content)
-    flags = [f"-runs={inputs}", f"-seed={seed}", f"-max_len={target.longest}", "-timeout=20", "-rss_limit_mb=4096"]
+    flags = [f"-runs={inputs}", f"-seed={seed}", f"-max_len={target.longest}", "-timeout=60", "-rss_limit_mb=4096"]
     flags += [f"-artifact_prefix={findings}/ended-", "-verbosity=0", str(corpus)]
 
     def mutated(data: bytes, most: int, seed: int) -> bytes:
