@@ -32,7 +32,8 @@ def in_markdown(text: str) -> str:
     >>> print(in_markdown("a|b<script>[x](y)"))
     a\|b&lt;script>\[x](y)
     """
-    return in_a_line(text).replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
+    shown = in_a_line(text).replace("\\", "\\\\")
+    return shown.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
 
 
 def in_a_sheet(text: str) -> str:

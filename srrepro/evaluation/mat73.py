@@ -9,7 +9,7 @@ import numpy as np
 
 MAGIC = b"MATLAB 7.3 MAT-file"
 LARGEST = 256 << 20  # bytes of all arrays in memory: a few compressed bytes may stand for any number of them
-MOST = 10_000  # structs, cells and arrays, each counted as often as it is referred to
+MOST = 3_000  # structs, cells and arrays, each counted as often as it is referred to; DnCNN's have 337
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 """What MATLAB compresses with; for any other, HDF5 would look for a library to load."""
 DEEPEST = 32  # structs and cells inside one another: more is a circle of references
@@ -48,6 +48,7 @@ class _Reader:
         _check(depth <= DEEPEST and self.values <= MOST, "it is nested too deeply or has too many values")
         if isinstance(node, h5py.Group):
             return self.members(node, depth)
+        _check(node.shape is not None, f"{node.name} has no values")
         self.bytes += max(int(node.nbytes), math.prod(node.chunks or ()) * node.dtype.itemsize)
         _check(self.bytes <= LARGEST, f"its arrays take more than {LARGEST >> 20} MiB")
         _check(not node.external and not node.is_virtual, f"{node.name} lies in another file")
