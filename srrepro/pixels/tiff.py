@@ -31,8 +31,7 @@ _ASSOCIATED, _STRAIGHT = 1, 2
 _SEPARATE = 2
 _UNCOMPRESSED = 1
 _REDUCED = 1
-MOST_SAMPLES = 5
-"""Of a pixel that is as large as any: four inks and alpha."""
+_INKS_AND_ALPHA = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,11 @@ class Page:
     def samples(self) -> int:
         """Of a pixel."""
         return _READ[self.photometric] + len(self.extra)
+
+    @property
+    def pixels(self) -> int:
+        """How many it takes the memory of, where pixels have five samples at most."""
+        return self.width * self.height * -(-self.samples // _INKS_AND_ALPHA)
 
     @property
     def alpha(self) -> int | None:
