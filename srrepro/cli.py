@@ -3,6 +3,8 @@
 A verb is imported when it is asked for: `srrepro --version` must not wait for PyTorch.
 """
 
+import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -20,6 +22,7 @@ from srrepro.errors import (
     is_out_of_memory,
     out_of_memory,
 )
+from srrepro.plain import Plain, plain
 
 VERBS = {
     "prepare": "sets",
@@ -74,7 +77,8 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with redirect_stdout(Plain(sys.stdout)):
+                return super().invoke(ctx)
         except (InputError, OSError) as error:
             _leave(str(error), code=2)
         except (MemoryError, RuntimeError) as error:
@@ -97,7 +101,7 @@ class _Exit(click.ClickException):
 
 def _leave(message: str, *, code: int) -> NoReturn:
     """End with a message on standard error."""
-    raise _Exit(message, code)
+    raise _Exit(plain(message), code)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

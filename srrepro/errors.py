@@ -3,9 +3,17 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from srrepro.plain import plain
+
 
 class InputError(Exception):
-    """What was asked, what was found, what to do: in that order, in one message."""
+    """What was asked, what was found, what to do: in that order, in one message.
+
+    Names of strangers stand in it, and what they say of themselves, so it is plain text.
+    """
+
+    def __str__(self) -> str:
+        return plain(super().__str__())
 
 
 class Lacking(InputError):

@@ -10,6 +10,8 @@ from functools import cache
 from time import monotonic
 from typing import Any, TypeVar
 
+from srrepro.plain import in_a_line
+
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_LINES_OF_A_RUN = 300.0
@@ -17,6 +19,7 @@ _SECONDS_BETWEEN_LINES_OF_A_RUN = 300.0
 
 def say(text: str) -> None:
     """Print one line of words, unwrapped when it goes to a file."""
+    text = in_a_line(text)
     if _on_a_terminal():
         _console().print(text, markup=False, soft_wrap=True)
     else:
@@ -26,6 +29,7 @@ def say(text: str) -> None:
 
 def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
     """Yield `items` while showing how many are done, and of how many if that is known."""
+    what = in_a_line(what)
     if _on_a_terminal():
         with _bar("count") as progress:
             yield from progress.track(items, total=total, description=what)
@@ -59,7 +63,12 @@ def _bar(kind: str) -> Any:
             return Text(f"{task.speed or 0:,.0f} samples/s")
 
     done = (progress.MofNCompleteColumn(),) if kind == "count" else (progress.TaskProgressColumn(), Speed())
-    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *done, progress.TimeRemainingColumn())
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        *done,
+        progress.TimeRemainingColumn(),
+    )
     return progress.Progress(*columns, console=_console(), transient=True)
 
 

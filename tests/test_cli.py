@@ -1176,5 +1176,5 @@ def test_a_checkpoint_that_lacks_something_leaves_nothing_behind(
         damage(values)
         checkpoint.save(tmp_path / "damaged.safetensors", values)
         message = refused("import", tmp_path / "damaged.safetensors", *there)
-        assert "damaged.safetensors, but that is damaged" in message, what
+        assert "damaged.safetensors was to be taken in, but that is damaged" in message, what
         assert not [path for path in (tmp_path / "here").rglob("*") if path.is_file() and path.name != "lock"], what

@@ -2,25 +2,24 @@
 
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import scipy.io
 import torch
 
 from srrepro.errors import InputError
 from srrepro.evaluation.caffemodel import read_caffemodel
+from srrepro.evaluation.mat5 import read_mat5
 from srrepro.evaluation.mat73 import MAGIC, read_mat73
 
 
 def read_mat(path: Path) -> dict[str, Any]:
-    """MATLAB's variables, of any version."""
+    """MATLAB's variables, of versions 5 to 7.3."""
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return read_mat73(path)
-    arrays: dict[str, Any] = scipy.io.loadmat(str(path))
-    return {name: array for name, array in arrays.items() if not name.startswith("__")}
+        is_hdf5 = file.read(len(MAGIC)) == MAGIC
+    return read_mat73(path) if is_hdf5 else read_mat5(path)
 
 
 def read_state_dict(path: Path) -> dict[str, Any]:
@@ -32,6 +31,7 @@ def read_state_dict(path: Path) -> dict[str, Any]:
     ------
     ValueError : it holds something else.
     """
+    _check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -51,20 +51,42 @@ def read_state_dict(path: Path) -> dict[str, Any]:
         )
         raise ValueError(msg) from error
     if _is_of_tensors(content):
-        return {str(name): array for name, array in content.items()}
+        return dict(content)
     parts = content.items() if isinstance(content, dict) else ()
-    inside = {key: value for key, value in parts if _is_of_tensors(value)}
+    inside = {key: value for key, value in parts if isinstance(key, str) and _is_of_tensors(value)}
     if len(inside) != 1:
-        found = f"it holds {', '.join(map(str, inside))}" if inside else "there are none in it"
+        found = f"it holds {', '.join(inside)}" if inside else "there are none in it"
         msg = f"tensors by name were expected, once; {found}. Save those of the network alone, by its state_dict()"
         raise ValueError(msg)
-    return {str(name): array for name, array in next(iter(inside.values())).items()}
+    return dict(next(iter(inside.values())))
+
+
+def _check_archive(path: Path) -> None:
+    """That its parts take no more memory than the file has bytes: PyTorch compresses none, but would unpack them.
+
+    Raises
+    ------
+    ValueError : they would.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+            msg = "it is an archive with compressed parts, which PyTorch does not write"
+            raise ValueError(msg)
 
 
 def _is_of_tensors(content: Any) -> bool:
     if not isinstance(content, dict) or not content:
         return False
-    return all(isinstance(each, torch.Tensor) for each in content.values())
+    return all(isinstance(name, str) and _is_plain(each) for name, each in content.items())
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor of numbers that are there; PyTorch has others without numbers, or with most left out."""
+    plain = type(value) in {torch.Tensor, torch.nn.Parameter}
+    return plain and value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -109,6 +131,6 @@ def _read(path: Path, reader: Callable[[Path], dict[str, Any]]) -> dict[str, Any
     except IsADirectoryError as error:
         msg = f"The weights {path} were asked for, but that is a folder. Name a file."
         raise InputError(msg) from error
-    except Exception as error:  # scipy has many for what it cannot read
+    except Exception as error:  # PyTorch and SciPy have many for what they cannot read
         msg = f"The weights {path} were to be read, but could not be ({error})."
         raise InputError(msg) from error

@@ -154,6 +154,8 @@ def _partner(name: str, part: Tensor, given: dict[str, Tensor]) -> str:
 
 
 def _fits(tensor: Tensor, own: Tensor) -> bool:
+    if tensor.is_complex():  # of which a part would be lost
+        return False
     return tensor.shape == own.shape or (tensor.ndim == 4 and tensor.permute(_HWIO).shape == own.shape)
 
 

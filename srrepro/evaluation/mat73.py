@@ -1,5 +1,6 @@
 """MATLAB 7.3 files, which are HDF5: structs as dicts, cells as lists, numbers with MATLAB's axes, text as str."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 
 MAGIC = b"MATLAB 7.3 MAT-file"
 LARGEST = 256 << 20  # bytes of all arrays in memory: a few compressed bytes may stand for any number of them
-MOST = 10_000  # structs, cells and arrays, each counted as often as it is referred to
+MOST = 3_000  # structs, cells and arrays, each counted as often as it is referred to; DnCNN's have 337
+FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+"""What MATLAB compresses with; for any other, HDF5 would look for a library to load."""
 DEEPEST = 32  # structs and cells inside one another: more is a circle of references
 
 
@@ -45,9 +48,13 @@ class _Reader:
         _check(depth <= DEEPEST and self.values <= MOST, "it is nested too deeply or has too many values")
         if isinstance(node, h5py.Group):
             return self.members(node, depth)
-        self.bytes += int(node.nbytes)
+        _check(node.shape is not None, f"{node.name} has no values")
+        self.bytes += max(int(node.nbytes), math.prod(node.chunks or ()) * node.dtype.itemsize)
         _check(self.bytes <= LARGEST, f"its arrays take more than {LARGEST >> 20} MiB")
         _check(not node.external and not node.is_virtual, f"{node.name} lies in another file")
+        how = node.id.get_create_plist()
+        filters = {how.get_filter(place)[0] for place in range(how.get_nfilters())}
+        _check(filters <= FILTERS, f"{node.name} is compressed in a way that MATLAB does not use")
         kind = bytes(node.attrs.get("MATLAB_class", b""))
         refers = h5py.check_ref_dtype(node.dtype) is h5py.Reference  # a cell, or a field of an array of structs
         _check(refers or node.dtype.kind in "biuf", f"{node.name} holds {node.dtype}")

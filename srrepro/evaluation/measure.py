@@ -20,6 +20,7 @@ from srrepro.evaluation.weights import Subject
 from srrepro.models.recipe import Input
 from srrepro.pixels import images
 from srrepro.pixels.color import studio
+from srrepro.plain import is_name
 from srrepro.progress import say, track
 from srrepro.protocols.degradation import Degradation, Planes
 from srrepro.protocols.protocol import LEVELS, Protocol
@@ -69,6 +70,9 @@ class TestSet:
             return cls(name)
         if not name or not folder:
             msg = f"{text!r} was given as a set, but a folder of images is given as NAME=DIR."
+            raise InputError(msg)
+        if not is_name(name):
+            msg = f"{text!r} was given as a set, but its name is none: letters and digits, as in mine={folder}."
             raise InputError(msg)
         try:
             members(name)

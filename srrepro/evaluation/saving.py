@@ -1,6 +1,6 @@
 """Estimates as pictures in colour, and maps of their errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,11 @@ class Saved:
             raise InputError(msg) from error
 
     def __call__(self, name: str, planes: Planes, estimate: Estimate) -> None:
-        photograph = next(pixels for known, pixels in self.photographs if known == name)
+        photograph = next((pixels for known, pixels in self.photographs if known == name), None)
         stem = f"{Path(name).stem}_x{self.scale}"
+        if photograph is None:
+            msg = f"{name} was to be saved in {self.folder}, but its set has no photograph of that name."
+            raise InputError(msg)
         _write(self.folder / f"{stem}.png", quantise(self._coloured(estimate, photograph)))
         _write(self.folder / f"{stem}_error.png", error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
 
@@ -53,6 +56,21 @@ class Saved:
         border = (enlarged.shape[0] - estimate.shape[0]) // 2
         inside = slice(border, border + estimate.shape[0]), slice(border, border + estimate.shape[1])
         return with_chroma(estimate, enlarged[inside])
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Find out before long work whether every image has a name of its own to be saved under.
+
+    Raises
+    ------
+    InputError : two names differ in what stands behind the last point only, or in capitals.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        other = taken.setdefault(Path(name).stem.casefold(), name)
+        if other != name:
+            msg = f"{other} and {name} were to be saved, but would have one name. Rename one of them."
+            raise InputError(msg)
 
 
 def _write(path: Path, levels: UInt8[ndarray, "h w *c"]) -> None:

@@ -12,6 +12,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.measure import Estimate, Keep, Score, TestSet, judge
 from srrepro.pixels import images
 from srrepro.pixels.color import studio
+from srrepro.pixels.decoding import MOST_PIXELS
 from srrepro.pixels.folders import SUFFIXES
 from srrepro.pixels.naming import partners, scale_of
 from srrepro.progress import say, track
@@ -111,14 +112,21 @@ def read_array(path: Path) -> Float[ndarray, "h w *c"]:
     ------
     InputError : no array of one grey or RGB image.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    try:  # mapped: what its header declares takes no memory, and must be there
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy has many for what it cannot read
         msg = f"{path} was to be read as an array of NumPy's, but it is none or is cut short ({error})."
         raise InputError(msg) from error
+    if not isinstance(array, ndarray):
+        msg = f"{path} was to be read as an array of NumPy's, but is an archive of them (.npz). Save the array alone."
+        raise InputError(msg)
     image = _as_image(array)
     if image is None or image.dtype.kind not in "fu":
         msg = f"{path} was to be read as one grey or RGB image, but it holds {array.shape} of {array.dtype}."
+        raise InputError(msg)
+    if image.size > 3 * MOST_PIXELS:
+        most = f"{MOST_PIXELS / 1e6:.0f} million pixels"
+        msg = f"{path} was to be read as one image, but holds {image.shape}, and at most {most} are read."
         raise InputError(msg)
     if image.dtype.kind == "u" and image.dtype != np.uint8:
         msg = (

@@ -33,6 +33,10 @@ from srrepro.progress import track
 from srrepro.protocols.protocol import LEVELS
 
 WEIGHT_FILES = " ".join(dict.fromkeys([".safetensors", *READERS, *STATE_DICTS]))
+_OF_KERAS = (
+    "Of a Keras model, save the arrays: safetensors.numpy.save_file({w.path: w.numpy() for w in model.weights}, "
+    "'weights.safetensors')."
+)
 FARTHEST = 8.0
 """An image of about 0 to 1 may go beyond; levels of 255 go farther."""
 PROBE = 64
@@ -379,7 +383,8 @@ def _subject_and_network(
         msg = f"{name} was to be read as weights, but is a folder. `srrepro score {name} ...` measures pictures."
         raise InputError(msg)
     if path.is_file():
-        msg = f"{name} was to be read as weights, but {path.suffix or 'no suffix'!r} is none of {WEIGHT_FILES}."
+        more = f" {_OF_KERAS}" if path.suffix in {".h5", ".hdf5", ".keras"} else ""
+        msg = f"{name} was to be read as weights, but {path.suffix or 'no suffix'!r} is none of {WEIGHT_FILES}.{more}"
         raise InputError(msg)
     if name not in models.recipes():
         known = [*models.recipes(), *models.authors()]

@@ -190,7 +190,7 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
         served = recipe.training.scales if recipe.training else None
         trained_for = None if served else int(run["scale"])
         seed, budget = int(run["seed"]), float(run["budget"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         msg = f"{asked}, but the file does not name its run. Name a file that srrepro wrote."
         raise InputError(msg) from error
     if scale not in (served or (trained_for,)):

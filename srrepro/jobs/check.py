@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-from tabulate import tabulate
 
 from srrepro.data.registry import DataFolder, fetch
 from srrepro.data.stores import Example
@@ -29,6 +28,7 @@ from srrepro.protocols.degradation import Degradation, degrade
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import read
+from srrepro.reporting.tabulated import MARKDOWN, tabulated
 
 ALWAYS = ("model", "origin", "scale", "dataset", "protocol")
 KEYS = (*ALWAYS, "budget", "precision")
@@ -111,7 +111,7 @@ def report(outcome: Outcome) -> str:
             }
             for row in outcome.differing
         ]
-        parts.append(tabulate(differences, headers="keys", tablefmt="github", disable_numparse=True))
+        parts.append(tabulated(differences, form=MARKDOWN))
     sets = dict.fromkeys(row["dataset"] for row in outcome.rows if row["model"] != DEMO)
     parts.append(f"{outcome.measured_anew} rows measured anew ({', '.join(sets) or 'no set'}) and {DEMO} trained: ")
     parts[-1] += f"{len(outcome.differing)} differ." if outcome.differing else "all as expected."

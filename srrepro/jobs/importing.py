@@ -3,21 +3,23 @@
 A machine that is lent for minutes may have no test sets, and no time to measure; its checkpoints are enough.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 from torch import nn
 
 from srrepro import models
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
-from srrepro.hardware import Hardware
+from srrepro.hardware import Hardware, Precision
 from srrepro.jobs.carry_out import alone, leave_evidence, tidy
 from srrepro.jobs.job import Workspace, test_sets
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Copy
 from srrepro.training.loop import State
-from srrepro.training.run import Run
+from srrepro.training.run import SEEDS, Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,10 @@ def read(path: Path, workspace: Workspace) -> Arrival:
             f"{path} was to be taken in, but no checkpoint of srrepro's is called {path.suffix}: they are .safetensors."
         )
         raise InputError(msg)
-    copy = carry.read(path, None)
+    try:
+        copy = carry.read(path, None)
+    except checkpoint.Unusable as error:
+        raise _refusal(path, error.problem) from error
     if copy is None:
         msg = f"{path} was to be taken in, but there is no such file."
         raise InputError(msg)
@@ -78,6 +83,7 @@ def read(path: Path, workspace: Workspace) -> Arrival:
         msg = f"{path} was to be taken in, but does not say of which recipe it is. Resume it with `srrepro train`."
         raise InputError(msg)
     try:
+        _check(about, copy.values["state"])
         state = State(**copy.values["state"] | {"stretches": list(copy.stretches)})
         run = Run(
             recipe=models.recipe(about["recipe"]),
@@ -89,10 +95,10 @@ def read(path: Path, workspace: Workspace) -> Arrival:
         )
         network = run.network()
         network.load_state_dict(copy.values["network"])
-    except (KeyError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
-        raise checkpoint.damaged(path) from error
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, AssertionError) as error:
+        raise _refusal(path, "is damaged") from error
     if not {"commit", "versions", "machine", "threads"} <= last.keys():
-        raise checkpoint.damaged(path)
+        raise _refusal(path, "is damaged")
     prepare_training(workspace.folder, run.shape)
     if run.name != copy.values["run"]:
         msg = (
@@ -102,5 +108,26 @@ def read(path: Path, workspace: Workspace) -> Arrival:
         raise InputError(msg)
     ended = state.step >= run.course.steps
     if ended and (not state.log or state.log[-1].get("step") != state.step):
-        raise checkpoint.damaged(path)
+        raise _refusal(path, "is damaged")
     return Arrival(copy=copy, run=run, network=network, state=state, ended=ended)
+
+
+def _check(about: dict[str, Any], state: dict[str, Any]) -> None:
+    """What a run is named by becomes names of files and folders, so that it must be what `srrepro train` takes.
+
+    Raises
+    ------
+    ValueError, KeyError : it is something else.
+    """
+    scale, seed, budget = about["scale"], about["seed"], about["budget"]
+    named = isinstance(about["recipe"], str) and about["precision"] in get_args(Precision)
+    scaled = scale is None or (type(scale) is int and scale in (2, 3, 4))
+    counted = type(seed) is int and 0 <= seed < SEEDS and type(budget) in {int, float} and 0 < budget < math.inf
+    far = type(state["step"]) is int and state["step"] >= 0 and type(state["seconds"]) in {int, float}
+    if not (named and scaled and counted and far):
+        msg = "it names no run"
+        raise ValueError(msg)
+
+
+def _refusal(path: Path, problem: str) -> InputError:
+    return InputError(f"{path} was to be taken in, but that {problem}. Nothing was taken in; copy the file again.")

@@ -30,6 +30,9 @@ _ORIENTATION = 0x0112
 _ON_ITS_SIDE = 5
 """Orientations from here on exchange width and height."""
 _PNG, _TEXTS = b"\x89PNG\r\n\x1a\n", {b"tEXt", b"zTXt", b"iTXt"}
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""Of JPEG, before a segment with a length; what stands in pixels is none."""
+_SCAN, _END_OF_IMAGE, _MOST_SCANS = b"\xff\xda", b"\xff\xd9", 50
 _TWELVE, _SIXTEENTH = 4095, 16
 
 T = TypeVar("T")
@@ -57,6 +60,7 @@ def look(path: Path) -> Look:
     with _file(path) as file:
         if file.read(4) in tiff.MAGIC:
             page = tiff.look(path)
+            _check_size(path, page.pixels)
             size, turned, alpha = (page.width, page.height), page.orientation, page.alpha is not None
             wide = page.bits > EIGHT.bit_length()
         else:
@@ -80,6 +84,9 @@ def decoded(path: Path) -> Samples:
             samples = _from_tiff(file, path)
         else:
             samples = _despite_texts(file, lambda stream: _by_pillow(stream, path))
+    if not samples.levels.size:
+        msg = f"{path} was to be read as an image, but has no pixels."
+        raise InputError(msg)
     brightest = int(samples.levels.max())
     if samples.white > EIGHT and 0 < brightest <= samples.white // _SIXTEENTH:
         bits = samples.white.bit_length()
@@ -173,7 +180,7 @@ def _opened(file: File, path: Path) -> ImageFile:
 
 def _from_tiff(file: File, path: Path) -> Samples:
     page = tiff.look(path)
-    _check_size(path, page.width * page.height)
+    _check_size(path, page.pixels)
     if page.pages > 1:
         say(f"{path} has {page.pages} pages; the first is read.")
     if page.is_for_pillow:
@@ -199,6 +206,8 @@ def _by_pillow(file: File, path: Path) -> Samples:
         return _opened(file, path)
 
     image = opened()
+    if image.format in {"JPEG", "MPO"}:
+        _check_scans(file, path)
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         say(f"{path} has {image.n_frames} frames; the first is read.")  # type: ignore[attr-defined]
     packing = _packing(image)
@@ -219,6 +228,19 @@ def _by_pillow(file: File, path: Path) -> Samples:
         alpha = np.where(hidden, 0, SIXTEEN).astype(np.uint16)
     image.load()
     return Samples(levels if colours > 1 else levels[..., 0], SIXTEEN, alpha, *_came_along(image))
+
+
+def _check_scans(file: File, path: Path) -> None:
+    """A progressive JPEG is passed over once a scan: a few bytes each, a second of the processor each."""
+    file.seek(0)
+    data = file.read()
+    at, scans = 2, 0
+    while (found := _MARKER.search(data, at)) and found[0] != _END_OF_IMAGE:
+        scans += found[0] == _SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    if scans > _MOST_SCANS:
+        msg = f"{path} was to be read as an image, but is a JPEG of {scans} scans, and some 10 are usual. Save it anew."
+        raise InputError(msg)
 
 
 def _of_pillows_kinds(image: ImageFile, path: Path) -> Samples:

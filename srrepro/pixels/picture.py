@@ -1,6 +1,5 @@
 """A picture of one's own: upright, with its transparency, 16 bits, colour profile and EXIF; read, and written whole."""
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +137,7 @@ def _essential(exif: Image.Exif, path: Path) -> bytes:
             if found := {tag: value for tag, value in exif.get_ifd(part).items() if tag not in _STALE}:
                 kept[part] = found
         return kept.tobytes() if len(kept) else b""
-    except (ValueError, TypeError, KeyError, OverflowError, struct.error):
+    except Exception:  # Pillow has many for what it cannot write again
         say(f"{path}: its EXIF is broken, and is left out")
         return b""
 

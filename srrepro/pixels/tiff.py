@@ -31,6 +31,7 @@ _ASSOCIATED, _STRAIGHT = 1, 2
 _SEPARATE = 2
 _UNCOMPRESSED = 1
 _REDUCED = 1
+_INKS_AND_ALPHA = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ class Page:
     def is_for_pillow(self) -> bool:
         """Up to 8 bits, and plain grey, it goes by what the file says."""
         return self.bits <= 8 or (self.photometric == _BLACK_IS_ZERO and not self.extra)
+
+    @property
+    def samples(self) -> int:
+        """Of a pixel."""
+        return _READ[self.photometric] + len(self.extra)
+
+    @property
+    def pixels(self) -> int:
+        """How many it takes the memory of, where pixels have five samples at most."""
+        return self.width * self.height * -(-self.samples // _INKS_AND_ALPHA)
 
     @property
     def alpha(self) -> int | None:
@@ -81,6 +92,9 @@ def look(path: Path) -> Page:
 
 def _check(path: Path, page: tifffile.TiffPage, pages: int) -> None:
     """Everything that would be taken for something else."""
+    sizes = page.imagewidth, page.imagelength, page.imagedepth, page.samplesperpixel
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise _refusal(path, f"its tags promise {page.imagewidth}×{page.imagelength} pixels, which is no size.")
     colours = _named(page.photometric)
     bits = page.bitspersample
     samples = page.tags.valueof("SampleFormat", default=_UNSIGNED)
@@ -133,6 +147,7 @@ def _described(path: Path, page: tifffile.TiffPage, pages: int) -> Page:
     if colours == 1 and more > 1:
         raise _refusal(path, f"it is grey by its tags, but of {page.samplesperpixel} samples. Save it as grey or RGB.")
     orientation = page.tags.valueof(_ORIENTATION, default=1)
+    profile = page.tags.valueof(_PROFILE, default=None)
     return Page(
         width=page.imagewidth,
         height=page.imagelength,
@@ -141,7 +156,7 @@ def _described(path: Path, page: tifffile.TiffPage, pages: int) -> Page:
         extra=extra,
         separate=int(page.planarconfig or 1) == _SEPARATE and page.samplesperpixel > 1,
         orientation=orientation if orientation in range(1, 9) else 1,
-        profile=page.tags.valueof(_PROFILE, default=None),
+        profile=profile if isinstance(profile, bytes) else None,
         pages=pages,
     )
 
@@ -184,7 +199,7 @@ def _samples(path: Path, page: Page) -> UInt8[ndarray, "h w c"] | UInt16[ndarray
         stored = np.moveaxis(stored, 0, 2)
     if stored.ndim == 2:
         stored = stored[..., None]
-    wanted = page.height, page.width, _READ[page.photometric] + len(page.extra)
+    wanted = page.height, page.width, page.samples
     if stored.shape != wanted:
         raise _refusal(path, f"its tags promise {wanted}, but its pixels are {stored.shape}.")
     return np.asarray(stored)

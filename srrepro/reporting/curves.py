@@ -12,7 +12,8 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from srrepro.errors import InputError
-from srrepro.reporting.evidence import Evidence, distinct
+from srrepro.evaluation import believed
+from srrepro.reporting.evidence import Evidence, distinct, stretches
 from srrepro.reporting.reached import LOGGED
 from srrepro.training.carry import CHECKPOINT
 
@@ -120,18 +121,25 @@ def read(run: str, results: Path) -> Log:
 def _of_csv(path: Path) -> Log:
     beside = path.parent / "run.json"
     try:
+        believed.check_sizes([path, beside])
         rows: Any = pd.read_csv(path).to_dict("records")
         about = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
         if not rows or "backprops" not in rows[0]:
             msg = "it has no rows, or no column backprops"
             raise ValueError(msg)
-    except (OSError, ValueError) as error:
+        believed.check_log(rows)
+        subject = about.get("subject") or {}
+        believed.check_made_with({**about, "scale": subject.get("scale")})
+        for stretch in stretches(about):
+            believed.check_made_with(stretch)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"The log {path} was to be read, but is no log of a run: {error}."
         raise InputError(msg) from error
     threads = distinct(about, "threads")
     name = path.parent.name if path.name == "log.csv" else path.stem
-    scale = about.get("subject", {}).get("scale")
-    return Log(name, rows, scale, threads[0] if len(threads) == 1 else None, about.get("device") or "cpu")
+    return Log(
+        name, rows, subject.get("scale"), threads[0] if len(threads) == 1 else None, about.get("device") or "cpu"
+    )
 
 
 def _of_checkpoint(path: Path) -> Log:
@@ -139,11 +147,13 @@ def _of_checkpoint(path: Path) -> Log:
     try:
         with safe_open(path, framework="np") as file:
             values = json.loads((file.metadata() or {})[_ENTRY])["values"]
-        rows, stretches = values["state"]["log"], values.get("stretches", [])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        rows, made_with = values["state"]["log"], [one["made_with"] for one in values["state"].get("stretches", [])]
+        believed.check_log(rows)
+        for one in made_with:
+            believed.check_made_with(one)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path} was to be read, but is no checkpoint of a run."
         raise InputError(msg) from error
-    made_with = [stretch.get("made_with", {}) for stretch in stretches]
     threads = {one.get("threads") for one in made_with}
     name = path.parent.name if path.name == CHECKPOINT else path.stem
     last = made_with[-1] if made_with else {}

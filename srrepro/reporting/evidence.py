@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from srrepro.errors import InputError
+from srrepro.evaluation import believed
 from srrepro.evaluation.measure import BICUBIC, Score
 from srrepro.evaluation.weights import Origin, Subject
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
@@ -85,6 +86,7 @@ def read(folder: Path) -> Evidence:
         if (folder / SUMS).exists() and (wrong := _not_as_listed(folder)):
             problem = f"{' and '.join(wrong)} is not what {SUMS} names by its sha256"
             raise ValueError(problem)
+        believed.check_sizes(folder / name for name in ("run.json", "scores.csv", "log.csv"))
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         subject = Subject(**about.pop("subject"))
         scores = _scores(pd.read_csv(folder / "scores.csv"))
@@ -107,8 +109,9 @@ def read(folder: Path) -> Evidence:
             raise ValueError(problem)
         trained = (folder / "log.csv").exists()
         log: Any = pd.read_csv(folder / "log.csv").to_dict("records") if trained else []
+        believed.check(folder.name, about, subject, scores, log)
         return Evidence(folder.name, subject, about, scores, log)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         msg = f"The evidence {folder} was to be read, but is not whole: {error}. Restore it, or delete the folder."
         raise InputError(msg) from error
 
@@ -116,7 +119,7 @@ def read(folder: Path) -> Evidence:
 def _in_order(log: pd.DataFrame) -> pd.DataFrame:
     """The columns of a log, which has lost their order in a run that was resumed."""
     first, last = ("backprops", "step", "lr", "loss"), ("seconds", "samples_per_s")
-    measured = sorted(set(log) - {*first, *last})
+    measured = sorted(set(map(str, log)) - {*first, *last})
     return log[[name for name in (*first, *measured, *last) if name in log]]
 
 

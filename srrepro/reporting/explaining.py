@@ -3,8 +3,6 @@
 import textwrap
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
@@ -17,6 +15,7 @@ from srrepro.evaluation.upscaler import load
 from srrepro.hardware import Hardware
 from srrepro.reporting.published import Published
 from srrepro.reporting.published import published as all_published
+from srrepro.reporting.tabulated import tabulated
 
 COLUMNS = 80
 LONGEST = 44
@@ -151,7 +150,7 @@ def _table(found: Sequence[Finding], reported_db: float | None) -> str:
 
 def _simple(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
     aligned = ("left", *("right" for _ in heads[1:]))
-    return str(tabulate(rows, headers=heads, disable_numparse=True, colalign=aligned))
+    return tabulated(rows, heads, align=aligned)
 
 
 def _wrapped(text: str) -> str:

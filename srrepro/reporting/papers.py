@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-from tabulate import tabulate
 
 from srrepro.errors import InputError
 from srrepro.protocols.named import MATLAB_CLAMP_Y, MATLAB_Y, PROTOCOLS, VDSR_Y
 from srrepro.reporting.published import Published, published
+from srrepro.reporting.tabulated import tabulated
 from srrepro.reporting.verdict import BOUND_SSIM
 
 Form = Literal["text", "markdown", "latex"]
@@ -251,7 +251,7 @@ def as_text(of: Table, quality: pd.DataFrame, form: Form = "text") -> str:
         rows = [[*row[:2], *row[3:]] for row in rows]
     heads = [_for_latex(head) if latex else head for head in heads]
     kind = {"text": "simple", "markdown": "github", "latex": "latex_raw"}[form]
-    body = str(tabulate(rows, headers=heads, tablefmt=kind, disable_numparse=True))
+    body = tabulated(rows, heads, form=kind)
     notes = [of.note, f"Measured under {of.protocol}.", MEASURED_NOTE]
     notes += [note for marks, note in ((MARKS.values(), MARKS_NOTE), (RECALLED, RECALLED_NOTE)) if _any(marks, body)]
     title, told = of.title, "\n".join(line for note in filter(None, notes) for line in textwrap.wrap(note, WIDTH))

@@ -4,11 +4,11 @@ import textwrap
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from srrepro import models
 from srrepro.protocols.named import MATLAB_Y
 from srrepro.reporting.published import published_seconds
+from srrepro.reporting.tabulated import MARKDOWN, tabulated
 
 SPEED = "speed.csv"
 COLUMNS = 80
@@ -53,7 +53,7 @@ def terminal_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
             for row in same.to_dict("records")
         ]
         about = "; ".join(filter(None, [f"{model}: {scored or 'not measured here'}", published]))
-        table = str(tabulate(rows, headers="keys", disable_numparse=True))
+        table = tabulated(rows)
         parts.append("\n".join([*textwrap.wrap(about, COLUMNS), "", table]))
     note = ["\n".join(textwrap.wrap(SECONDS_NOTE, COLUMNS))] if timed else []
     return "\n\n".join(parts + note)
@@ -136,7 +136,7 @@ def _spread(row: Row, form: str) -> str:
 
 
 def _markdown(rows: list[dict[str, str]]) -> str:
-    return str(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
+    return tabulated(rows, form=MARKDOWN)
 
 
 def known(value: Any, form: str) -> str:

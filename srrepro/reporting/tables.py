@@ -12,7 +12,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from srrepro.data.registry import sets
 from srrepro.errors import InputError
@@ -24,6 +23,7 @@ from srrepro.reporting.published import setting_of, target
 from srrepro.reporting.reached import reached
 from srrepro.reporting.sizes import sizes
 from srrepro.reporting.speeds import SPEED, known, pages
+from srrepro.reporting.tabulated import MARKDOWN, as_csv, tabulated
 from srrepro.reporting.unfinished import unfinished
 from srrepro.reporting.verdict import BOUND_SSIM, bounds, verdict
 from srrepro.whole import written_whole
@@ -166,7 +166,7 @@ def _networks() -> str:
         same = merged.setdefault(tuple(value for key, value in row.items() if key != "scale"), row)
         if same is not row:
             same["scale"] += f" {row['scale']}"
-    return str(tabulate(list(merged.values()), headers="keys", tablefmt="github", disable_numparse=True))
+    return tabulated(merged.values(), form=MARKDOWN)
 
 
 def readme_table(frame: pd.DataFrame, heads: Sequence[str] = ENGLISH) -> str:
@@ -191,7 +191,7 @@ def readme_table(frame: pd.DataFrame, heads: Sequence[str] = ENGLISH) -> str:
         for each in sorted(best.values(), key=lambda each: ORIGINS.index(each[0]["origin"]))
         if len(each) >= fewest
     ]
-    return str(tabulate(table, headers="keys", tablefmt="github", disable_numparse=True))
+    return tabulated(table, form=MARKDOWN)
 
 
 def _rank(rows: Sequence[Row]) -> tuple[int, float]:
@@ -211,13 +211,13 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
     runs = read_all(results / "runs")
     frame = quality(runs)
     files = {
-        results / "quality.csv": frame.to_csv(index=False, lineterminator="\n"),
-        results / "training.csv": reached(runs).to_csv(index=False, lineterminator="\n"),
+        results / "quality.csv": as_csv(frame),
+        results / "training.csv": as_csv(reached(runs)),
         results / "tables.md": tables(frame),
     }
     if (results / "unfinished").is_dir() or (results / "unfinished.csv").exists():
         carried = unfinished(results / "unfinished")
-        files[results / "unfinished.csv"] = carried.to_csv(index=False, lineterminator="\n")
+        files[results / "unfinished.csv"] = as_csv(carried)
     if readme is not None:
         for page, heads in ((readme, ENGLISH), (readme.with_suffix(".zh.md"), CHINESE)):
             files |= _with_tables(page, {"results": readme_table(frame, heads)})
@@ -252,7 +252,7 @@ def write(results: Path, readme: Path | None) -> list[Path]:
     InputError : there are tables, but no run folder that they could be made of: they stay. Or one cannot be written.
     """
     lost = not folders(results / "runs") and (results / "quality.csv").exists()
-    if lost and len((results / "quality.csv").read_text(encoding="utf-8").splitlines()) > 1:
+    if lost and (results / "quality.csv").read_bytes().count(b"\n") > 1:
         msg = f"Tables were to be made of {results / 'runs'}, but there is no run folder; {results} keeps what it has."
         raise InputError(msg)
     files = generated(results, readme)
@@ -271,7 +271,7 @@ def differing(results: Path, readme: Path | None) -> list[Path]:
 def terminal_table(rows: pd.DataFrame, *, wide: bool = False) -> str:
     """For the end of a command: in 80 columns, what all rows share above it and notes below; or all columns."""
     if wide or rows.empty:
-        return str(tabulate(_readable(rows), headers="keys", tablefmt="simple", disable_numparse=True))
+        return tabulated(_readable(rows))
     shared, narrow = [], []
     alone = rows["model"].nunique() == 1
     if alone:
@@ -287,9 +287,9 @@ def terminal_table(rows: pd.DataFrame, *, wide: bool = False) -> str:
         cells |= {"paper": known(row["published_psnr_db"], ".2f"), "gap": known(row["gap_db"], "+.2f")}
         narrow.append(cells | {"verdict": known(row["verdict"], "")})
     used = [column for column in narrow[0] if any(row[column] for row in narrow)]
-    table = tabulate([{key: row[key] for key in used} for row in narrow], headers="keys", disable_numparse=True)
+    table = tabulated([{key: row[key] for key in used} for row in narrow])
     notes = dict.fromkeys(note for note in map(str, rows["note"]) if note)
-    return "\n".join([*([", ".join(shared), ""] if shared else []), str(table), *(f"note: {note}" for note in notes)])
+    return "\n".join([*([", ".join(shared), ""] if shared else []), table, *(f"note: {note}" for note in notes)])
 
 
 def fitting(rows: Sequence[Mapping[str, object]], widths: Sequence[int] | None = None) -> str:
@@ -302,7 +302,7 @@ def fitting(rows: Sequence[Mapping[str, object]], widths: Sequence[int] | None =
             }
             for row in rows
         ]
-    return str(tabulate(rows, headers="keys", disable_numparse=True))
+    return tabulated(rows)
 
 
 def image_table(scores: Sequence[Score]) -> str:
@@ -312,7 +312,7 @@ def image_table(scores: Sequence[Score]) -> str:
     rows = [(score.image, *(score.values[name] for name in names)) for score in scores]
     rows.append(("mean", *(mean(score.values[name] for score in scores) for name in names)))
     heads = ("image", "PSNR, dB", "SSIM", "bicubic")
-    return str(tabulate(rows, headers=heads, floatfmt=("", ".3f", ".4f", ".3f"), disable_numparse=False))
+    return tabulated(rows, heads, formats=("", ".3f", ".4f", ".3f"))
 
 
 def image_rows(subject: Subject, scores: Sequence[Score]) -> pd.DataFrame:
@@ -326,7 +326,7 @@ def image_rows(subject: Subject, scores: Sequence[Score]) -> pd.DataFrame:
 
 
 def _markdown(rows: pd.DataFrame) -> str:
-    return str(tabulate(_readable(rows), headers="keys", tablefmt="github", disable_numparse=True))
+    return tabulated(_readable(rows), form=MARKDOWN)
 
 
 def _readable(rows: pd.DataFrame) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from srrepro.training import carry
+from srrepro.training import carry, checkpoint
 
 COLUMNS = ["run", "backprops", "seconds", "lr", "loss", "machines"]
 
@@ -23,6 +23,8 @@ def unfinished(folder: Path) -> pd.DataFrame:
         copy = carry.read(path, path.stem)
         assert copy is not None, "the file was there"
         state = copy.values["state"]
+        if "log" not in state or not isinstance(state.get("seconds"), int | float):
+            raise checkpoint.damaged(path)
         machines = " + ".join(dict.fromkeys(str(stretch.made_with.get("machine")) for stretch in copy.stretches))
         end = {"backprops": copy.backprops, "seconds": state["seconds"], "machines": machines}
         log = [row for row in state["log"] if row["backprops"] < copy.backprops]

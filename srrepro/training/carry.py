@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from srrepro.errors import InputError
+from srrepro.evaluation import believed
 from srrepro.progress import say
 from srrepro.training import checkpoint
 from srrepro.whole import part_of
@@ -69,9 +70,12 @@ def read(path: Path, run: str | None) -> Copy | None:
     if values is None:
         return None
     try:
-        owner = values["run"]
-        stretches = tuple(Stretch(**stretch) for stretch in values["state"]["stretches"])
-    except (KeyError, TypeError) as error:
+        owner, state = values["run"], values["state"]
+        if not isinstance(owner, str) or not isinstance(state, dict):
+            raise checkpoint.damaged(path)
+        stretches = tuple(Stretch(**stretch) for stretch in state["stretches"])
+        _check(stretches, state.get("log", []))
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise checkpoint.damaged(path) from error
     if run is not None and owner != run:
         msg = (
@@ -82,6 +86,17 @@ def read(path: Path, run: str | None) -> Copy | None:
     if not stretches:
         raise checkpoint.damaged(path)
     return Copy(path=path, stretches=stretches, values=values)
+
+
+def _check(stretches: Sequence[Stretch], log: list[dict[str, Any]]) -> None:
+    """What is told of a run becomes numbers and words of its evidence. Errors as `believed.check`."""
+    for stretch in stretches:
+        counts = (stretch.begun_at, stretch.steps, stretch.backprops)
+        if not isinstance(stretch.id, str) or any(type(count) is not int or count < 0 for count in counts):
+            msg = f"{stretch.id} has no number of steps"
+            raise ValueError(msg)
+        believed.check_made_with(stretch.made_with | {"seconds": stretch.seconds})
+    believed.check_log(log)
 
 
 def newest(workplace: Path, carried: Path | None, run: str, *, says: bool = False) -> Copy | None:

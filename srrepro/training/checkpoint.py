@@ -7,7 +7,7 @@ The same content gives the same bytes. The file holds the sha256 of itself, made
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,26 +80,23 @@ def load(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    asked = f"The run was to be resumed from {path}"
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         content = json.loads(about[_ENTRY]) if _ENTRY in about else None
         if content is None:
-            msg = f"{asked}, but that is no checkpoint of a run. Delete the file, or start anew: --fresh."
-            raise InputError(msg)
+            raise Unusable(path, "is no checkpoint of a run", "Delete the file, or start anew: --fresh.")
         if content["format"] not in READABLE:
-            msg = (
-                f"{asked}, but that has format {content['format']}, and this version of srrepro reads up to {FORMAT}. "
-                "Use the version that wrote it, or start anew: --fresh."
-            )
-            raise InputError(msg)
+            problem = f"has format {content['format']}, and this version of srrepro reads up to {FORMAT}"
+            raise Unusable(path, problem, "Use the version that wrote it, or start anew: --fresh.")
         if (content["format"] > 1 or "sha256" in content) and not _is_sound(path.read_bytes()):
             raise damaged(path)
         values: dict[str, Any] = _with_tensors(content["values"], tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise damaged(path) from error
+    if not isinstance(values, dict):
+        raise damaged(path)
     return values
 
 
@@ -112,10 +109,16 @@ def _is_sound(data: bytes) -> bool:
     return hashlib.sha256(data[:begin] + _ZEROS + data[end:]).hexdigest().encode() == found[1]
 
 
-def damaged(path: Path) -> InputError:
-    return InputError(
-        f"The run was to be resumed from {path}, but that is damaged. Restore the file, or start anew: --fresh."
-    )
+class Unusable(InputError):
+    """A file that no run can be resumed from; `problem` says why."""
+
+    def __init__(self, path: Path, problem: str, advice: str) -> None:
+        super().__init__(f"The run was to be resumed from {path}, but that {problem}. {advice}")
+        self.problem = problem
+
+
+def damaged(path: Path) -> Unusable:
+    return Unusable(path, "is damaged", "Restore the file, or start anew: --fresh.")
 
 
 def optimiser_state(network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
@@ -159,7 +162,11 @@ def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         kept = value.detach().cpu()
         tensors[name] = kept.contiguous()
         usual = tensors[name].new_empty(kept.shape).stride()
-        strides = {"stride": list(kept.stride())} if kept.stride() != usual and _fills_its_memory(kept) else {}
+        strides = (
+            {"stride": list(kept.stride())}
+            if kept.stride() != usual and _fills_its_memory(kept.shape, kept.stride())
+            else {}
+        )
         return {_TENSOR: name, **strides}
     if isinstance(value, Mapping):
         if wrong := [key for key in value if not isinstance(key, str) or key.startswith("$")]:
@@ -171,9 +178,9 @@ def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def _fills_its_memory(tensor: Tensor) -> bool:
+def _fills_its_memory(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Without gaps, every element in a place of its own."""
-    sides = sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1)
+    sides = sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size != 1)
     expected = 1
     for stride, size in sides:
         if stride != expected:
@@ -190,5 +197,9 @@ def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if _TENSOR not in value:
         return {key: _with_tensors(part, tensors) for key, part in value.items()}
     tensor = tensors[value[_TENSOR]]
+    strides = value.get("stride", tensor.stride())
+    if tensor.numel() and not _fills_its_memory(tensor.shape, strides):
+        msg = f"the strides {strides} leave gaps, which would take any memory"
+        raise ValueError(msg)
     # Into memory of its own: where a tensor begins in a file, sums of its numbers are rounded in another order.
-    return torch.empty_strided(tensor.shape, value.get("stride", tensor.stride()), dtype=tensor.dtype).copy_(tensor)
+    return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)

@@ -8,7 +8,6 @@ from typing import TextIO, get_args
 
 import click
 import pandas as pd
-from tabulate import tabulate
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
@@ -22,6 +21,7 @@ from srrepro.reporting import site, speeds, tables
 from srrepro.reporting.audit import audit
 from srrepro.reporting.evidence import folders, read_all
 from srrepro.reporting.provenance import provenance
+from srrepro.reporting.tabulated import MARKDOWN, tabulated
 from srrepro.timing import speed
 from srrepro.timing.compare import compare
 from srrepro.timing.speed import Speed, Task
@@ -97,7 +97,7 @@ def _compare(revision: str, names: Sequence[str], as_json: bool) -> None:
     if as_json:
         click.echo(pd.DataFrame(rows).to_json(orient="records", indent=2, double_precision=15))
     else:
-        click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3g"))
+        click.echo(tabulated(rows, form=MARKDOWN, formats=".3g"))
     slower, undecided = ([one.task for one in found if one.verdict == verdict] for verdict in ("slower", "undecided"))
     if slower:
         msg = f"slower than {revision}: {'; '.join(slower)}"

@@ -17,7 +17,7 @@ from srrepro.evaluation.explain_pictures import examine
 from srrepro.evaluation.lows import with_lows
 from srrepro.evaluation.measure import Photograph, Score, TestSet
 from srrepro.evaluation.measure import evaluate as scores_of
-from srrepro.evaluation.saving import Saved
+from srrepro.evaluation.saving import Saved, check_names
 from srrepro.evaluation.score import Pictures
 from srrepro.evaluation.upscaler import load
 from srrepro.evaluation.weights import Subject, given
@@ -40,6 +40,7 @@ from srrepro.pixels.naming import own_name
 from srrepro.progress import say
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import explaining, tables
+from srrepro.reporting.tabulated import as_csv
 from srrepro.whole import written_whole
 
 HINT_DB = 0.05
@@ -291,6 +292,7 @@ def _saved(save: Path | None, test_set: TestSet, folder: DataFolder, scale: int,
     if save is None:
         return None
     place = save.expanduser()
+    check_names(test_set.names(folder))
     return Saved(place / test_set.name if several else place, scale, test_set.photographs(folder))
 
 
@@ -298,7 +300,7 @@ def _show(measured: Sequence[Measured], per_image: bool, csv_file: Path | None, 
     rows = pd.DataFrame([tables.quality_row(subject, scores) for subject, scores in measured])
     if csv_file is not None:
         every = pd.concat([tables.image_rows(subject, scores) for subject, scores in measured])
-        written_whole(csv_file.expanduser(), every.to_csv(index=False, lineterminator="\n"))
+        written_whole(csv_file.expanduser(), as_csv(every))
     if as_json:
         click.echo(rows.to_json(orient="records", indent=2, double_precision=15))
         return

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import get_args
 
 import click
-from tabulate import tabulate
 
 from srrepro.errors import InputError
 from srrepro.options import results_option, verb
 from srrepro.reporting import curves, papers, site
 from srrepro.reporting.evidence import read_all
 from srrepro.reporting.tables import quality
+from srrepro.reporting.tabulated import tabulated
 from srrepro.whole import whole
 
 
@@ -29,7 +29,7 @@ def table(name: str | None, form: papers.Form, results: Path) -> None:
     """Show a paper's table in the paper's layout, with ours beside the print. Without NAME: list the tables."""
     if name is None:
         rows = [(one.name, one.title) for one in papers.TABLES]
-        click.echo(tabulate(rows, headers=("table", "what"), maxcolwidths=[None, 58]))
+        click.echo(tabulated(rows, ("table", "what"), widths=[None, 58]))
         return
     click.echo(papers.as_text(papers.table(name), quality(read_all(results / "runs")), form))
 

@@ -80,9 +80,25 @@ def many_references_in_few_bytes(file: h5py.File) -> None:
     file.create_dataset("cells", (1 << 20,), h5py.ref_dtype, chunks=(1 << 16,), compression="gzip")
 
 
+def a_filter_of_a_plugin(file: h5py.File) -> None:
+    """For which HDF5 would look for a library in its plugin folder, and load it."""
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_chunk((4,))
+    how.set_filter(32001, h5py.h5z.FLAG_OPTIONAL, (1, 2))
+    made = h5py.h5d.create(file.id, b"w", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((4,)), how)
+    made.write_direct_chunk((0,), bytes(20))
+
+
+def a_chunk_that_is_larger_than_the_array(file: h5py.File) -> None:
+    file.create_dataset("w", (1,), "u1", maxshape=(None,), chunks=(1 << 30,), compression="gzip")
+
+
 @pytest.mark.parametrize(
     ("fill", "message"),
     [
+        (a_filter_of_a_plugin, "compressed in a way that MATLAB does not use"),
+        (a_chunk_that_is_larger_than_the_array, "MiB"),
+        (lambda file: file.create_dataset("none", data=h5py.Empty("f8")), "has no values"),
         (itself, "deep"),
         (a_group_in_itself, "deep"),
         (a_tree_of_shared_cells, "too many"),

@@ -1,5 +1,6 @@
 """Pictures of other programs: which belongs to which reference, and that they are measured as networks are."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,40 @@ def test_what_is_no_estimate_is_refused(
 def test_an_array_that_is_none_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(InputError, match="none or is cut short"):
+        read_array(tmp_path / "a.npy")
+
+
+def header(words: bytes) -> bytes:
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(words)) + words
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (60000, 60000), }\n") + bytes(64), "cut short"),
+        (header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2"), "cut short"),  # a fuzzer's: TokenError
+        (header(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n") + bytes(64), "cut short"),
+        (b"", "cut short"),  # a fuzzer's: EOFError
+        (None, r"an archive of them \(\.npz\)"),
+    ],
+    ids=["27 GB declared", "half a header", "objects", "empty", "an archive"],
+)
+def test_a_strange_array_is_one_message(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    if content is None:
+        np.savez(tmp_path / "a.npz", a=np.ones(2))
+        (tmp_path / "a.npz").rename(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_array(path)
+
+
+def test_an_array_larger_than_any_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.ones((4, 4, 3)))
+    assert read_array(tmp_path / "a.npy").shape == (4, 4, 3)
+    monkeypatch.setattr("srrepro.evaluation.score.MOST_PIXELS", 15)
+    with pytest.raises(InputError, match=r"but holds \(4, 4, 3\), and at most"):
         read_array(tmp_path / "a.npy")
 
 

@@ -255,3 +255,16 @@ def test_a_folder_and_a_dangling_link_are_called_so(tmp_path):
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(InputError, match="a link to a file that is missing"):
         read(tmp_path / "link.png")
+
+
+def test_a_jpeg_of_many_scans_takes_no_time(tmp_path: Path) -> None:
+    """Every scan of 59 bytes is a pass over all pixels."""
+    image, path = Image.new("L", (300, 300)), tmp_path / "a.jpg"
+    image.save(path, progressive=True)
+    data = path.read_bytes()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    path.write_bytes(data[:-2] + 30 * scan + data[-2:] + 100 * scan)  # what follows the end is no picture
+    assert read(path).shape == (300, 300)
+    path.write_bytes(data[:-2] + 100 * scan + data[-2:])
+    with pytest.raises(InputError, match=r"is a JPEG of 10\d scans, and some 10 are usual"):
+        read(path)

@@ -1,5 +1,6 @@
 """TIFF is read by its tags, or refused: nothing becomes other pixels in silence."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 import tifffile
 
 from srrepro.errors import InputError
-from srrepro.pixels.decoding import decoded
+from srrepro.pixels import picture
+from srrepro.pixels.decoding import decoded, look
 from srrepro.pixels.images import read
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -268,3 +270,44 @@ def test_wide_files_cut_short_are_refused_wherever_they_end(
         with pytest.raises(InputError, match="cut short") as refused:
             read(cut)
         assert str(cut) in str(refused.value)
+
+
+def tags(**changed: tuple[int, int, int]) -> bytes:
+    """A grey TIFF of 2×2 and 16 bits; `changed` are kind, count and value of a tag by its number, as `t256`."""
+    known = {256: (4, 1, 2), 257: (4, 1, 2), 258: (3, 1, 16), 259: (3, 1, 1), 262: (3, 1, 0), 273: (4, 1, 8)}
+    known |= {277: (3, 1, 1), 278: (4, 1, 2), 279: (4, 1, 8)}
+    known |= {int(name[1:]): value for name, value in changed.items()}
+    entries = [struct.pack("<HHII", tag, *value) for tag, value in sorted(known.items())]
+    end = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 16) + b"\0\x80" * 4 + end
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tags(t256=(4, 1, 0)), "which is no size"),
+        (tags(t256=(3, 2, 2 | 2 << 16)), "which is no size"),  # a fuzzer's: two widths
+        (tags(t277=(3, 1, 0)), "which is no size|samples a pixel"),
+        (tags(t262=(3, 1, 2), t277=(3, 1, 60_000), t256=(4, 1, 9000), t257=(4, 1, 9000)), "million pixels"),
+    ],
+    ids=["none", "two", "no samples", "9 TB of samples"],
+)
+def test_sizes_that_cannot_be_are_one_message(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    for reader in (look, decoded):
+        with pytest.raises(InputError, match=message):
+            reader(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", [2, 4], ids=["words", "a number"])
+def test_a_colour_profile_that_is_none_is_left_out(kind: int, tmp_path: Path) -> None:
+    """A fuzzer's: a profile that was no bytes ended in a traceback."""
+    (tmp_path / "a.tif").write_bytes(tags(t34675=(kind, 1, 7)))
+    found = picture.read(tmp_path / "a.tif")
+    assert (found.profile, found.levels.tolist()) == (None, [[32767, 32767], [32767, 32767]])
+
+
+def test_pages_that_go_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+    content = tags()
+    (tmp_path / "a.tif").write_bytes(content[:-4] + struct.pack("<I", 16))
+    assert read(tmp_path / "a.tif").shape == (2, 2)

@@ -31,7 +31,7 @@ def results(tmp_path: Path) -> Path:
     about = {"subject": {"scale": 3}, "threads": 2, "device": "cpu"}
     (finished / "run.json").write_text(json.dumps(about), encoding="utf-8")
     stretch = {"made_with": {"threads": 4, "device": "cuda"}}
-    values = {"state": {"log": ROWS[:2]}, "stretches": [stretch]}
+    values = {"state": {"log": ROWS[:2], "stretches": [stretch]}}
     running = tmp_path / ".running" / "two_x4_s0_abc"
     running.mkdir(parents=True)
     checkpoint.save(running / CHECKPOINT, values)
