@@ -1,6 +1,6 @@
 """Estimates as pictures in colour, and maps of their errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from srrepro.pixels.picture import Picture
 from srrepro.pixels.resize import imresize
 from srrepro.protocols.degradation import Planes, modcrop
 from srrepro.protocols.protocol import LEVELS, quantise, with_chroma
+from srrepro.whole import check_new
 
 SATURATED = 32.0
 """Levels of 255 at which the colour of an error is full."""
@@ -32,6 +33,29 @@ class Saved:
     scale: int
     photographs: Iterator[Photograph]
 
+    @classmethod
+    def into(
+        cls, folder: Path, scale: int, photographs: Iterator[Photograph], names: Sequence[str], *, force: bool
+    ) -> "Saved":
+        """To be asked before the work: whether the pictures of these names may be written there.
+
+        Raises
+        ------
+        InputError : there can be no such folder, two pictures would have one name, or one is there and `force` is not
+            given.
+        """
+        saved = cls(folder, scale, photographs)
+        source_of: dict[Path, str] = {}
+        for name in names:
+            for path in saved.paths(name):
+                asked = f"{path} was to be saved"
+                if path in source_of:
+                    msg = f"{asked} of both {source_of[path]} and {name}. Rename one of them, or leave out --save."
+                    raise InputError(msg)
+                check_new(path, asked, force=force)
+                source_of[path] = name
+        return saved
+
     def __post_init__(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -41,9 +65,14 @@ class Saved:
 
     def __call__(self, name: str, planes: Planes, estimate: Estimate) -> None:
         photograph = next(pixels for known, pixels in self.photographs if known == name)
+        estimated, error = self.paths(name)
+        _write(estimated, quantise(self._coloured(estimate, photograph)))
+        _write(error, error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
+
+    def paths(self, name: str) -> tuple[Path, Path]:
+        """Where the picture of an image goes, and the map of its error."""
         stem = f"{Path(name).stem}_x{self.scale}"
-        _write(self.folder / f"{stem}.png", quantise(self._coloured(estimate, photograph)))
-        _write(self.folder / f"{stem}_error.png", error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
+        return self.folder / f"{stem}.png", self.folder / f"{stem}_error.png"
 
     def _coloured(self, estimate: Estimate, photograph: UInt8[ndarray, "H W *d"]) -> Float[ndarray, "h w *e"]:
         if estimate.ndim == 3 or photograph.ndim == 2:
