@@ -28,6 +28,7 @@ from srrepro.options import (
     RECORDED,
     Finite,
     OneOf,
+    limit_option,
     places,
     record_option,
     runs_on,
@@ -53,7 +54,7 @@ def shows(function: F) -> F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array."),
         click.option("--wide", is_flag=True, help="All columns; otherwise the table fits 80."),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only."),
+        limit_option,
         click.option(
             "--save",
             type=click.Path(path_type=Path, file_okay=False),
@@ -216,7 +217,7 @@ def score(
 )
 @protocol_option
 @click.option("--only", default="*", metavar="PATTERN", help="Of DIR take only files like this, as '*_SR.png'.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only.")
+@limit_option
 @click.option("--image", metavar="NAME", help="This image of the set only, as butterfly.")
 @click.option(
     "--published",
