@@ -185,7 +185,7 @@ def _mode(modes: tuple[str, ...], more: str = "") -> Callable[[F], F]:
 def _memory(function: F) -> F:
     return click.option(
         "--memory",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, MOST_MIB),
         default=MEMORY >> 20,
         show_default=True,
         metavar="MIB",
@@ -228,4 +228,11 @@ class Finite(click.FloatRange):
         return number
 
 
-positive = Finite(min=0, min_open=True)
+MOST_IMAGES, MOST_MIB = 10**9, 2**30
+MOST_BUDGET, LAST_SEED = 1000, 2**44 - 1
+"""Beyond these a number is a slip; it would fill the memory, or break a library."""
+a_budget = Finite(min=0, min_open=True, max=MOST_BUDGET)
+seed_option = click.option("--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True)
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, MOST_IMAGES), metavar="N", help="The first N images of a set only."
+)

@@ -305,6 +305,87 @@ def test_evaluate_leaves_what_is_asked_for(demo: Path, tmp_path: Path) -> None:
 CASES = Path(__file__).parent / "cases"
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "score"])
+def test_files_that_are_there_are_replaced_only_by_force(verb: str, tmp_path: Path) -> None:
+    photos, seen = tmp_path / "photos", tmp_path / "seen"
+    for folder in (photos, seen, tmp_path / "made"):
+        folder.mkdir()
+    for place in (photos / "a.png", tmp_path / "made" / "a_SR.png"):
+        Image.fromarray(skimage.data.chelsea()[:48, :60]).save(place)
+    mine = seen / "a_x2_error.png"
+    subject = "bicubic" if verb == "evaluate" else tmp_path / "made"
+    words = (verb, subject, "--scale", 2, "--set", f"mine={photos}")
+    mine.write_text("my own notes")
+    assert f"{mine} was to be saved, but there is one already." in refused(*words, "--save", seen)
+    assert [path.name for path in seen.iterdir()] == [mine.name]
+    assert "there is one already" in refused(*words, "--csv", mine)
+    assert mine.read_text() == "my own notes"
+    assert "--force" in refused(*words, "--save", seen)
+    succeeded(*words, "--save", seen, "--force")
+    assert read_picture(mine).size == (60, 48)
+    succeeded(*words, "--csv", mine, "--force")
+    assert mine.read_text().startswith("model,")
+
+
+def test_two_pictures_of_one_name_are_not_saved_over_each_other(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp"):
+        Image.fromarray(skimage.data.chelsea()[:48, :60]).save(tmp_path / name)
+    words = ("evaluate", "bicubic", "--scale", 2, "--set", f"mine={tmp_path}")
+    message = refused(*words, "--save", tmp_path / "seen")
+    assert "a_x2.png was to be saved of both a.bmp and a.png. Rename one" in message
+    assert not list((tmp_path / "seen").iterdir())
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("train", "srcnn-915-demo", "--scale", 3, "--budget", "nan"), "nan is no number that can be worked with"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--budget", "inf"), "inf is not in the range 0<x<=1000"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--budget", "1e300"), "not in the range 0<x<=1000"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--budget", "0"), "not in the range"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--seed", 2**64), "not in the range 0<=x<=4294967295"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--for", "0m"), "'0m' is none. Give one such as 2h, 45m"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--for", "2026-11-30"), "'2026-11-30' is none"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--for", "9" * 400 + "h"), "is more than a year"),
+    (("run-all", "--suite", "demo", "--budget", "1e300"), "not in the range 0<x<=1000"),
+    (("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--limit", "9" * 30), "not in the range"),
+    (("evaluate", "bicubic", "--scale", 3, "--set", "demo-test", "--memory", "9" * 30), "not in the range"),
+    (("score", "here", "--scale", 3, "--set", "demo-test", "--limit", "nan"), "'nan' is not a valid integer"),
+    (("explain", "bicubic", "--reported", "inf"), "inf is no number that can be worked with"),
+    (("explain", "bicubic", "--reported-ssim", "nan"), "nan is no number that can be worked with"),
+    (("upscale", "in.png", "out.png", "--scale", "nan"), "nan is no number that can be worked with"),
+], ids=str)  # fmt: skip
+def test_numbers_that_are_slips_are_refused(
+    words: tuple[object, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in refused(*words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_set_with_a_flat_picture_says_why_its_mean_is_infinite() -> None:
+    result = srrepro("evaluate", "bicubic", "--scale", 3, "--set", f"mine={CASES / 'one_flat'}", "--json")
+    (row,) = strict_json(result.stdout)
+    assert (row["images"], row["psnr_db"], row["verdict"]) == (2, None, "no-target")
+    assert row["note"] == "an image equals its reference: the mean is infinite"
+    assert "flat.png of mine: the estimate is the reference, so its PSNR is infinite" in result.stderr
+
+
+def test_large_images_alone_are_what_is_meant_of_a_folder_with_both() -> None:
+    rows = [
+        strict_json(succeeded("evaluate", "bicubic", "--scale", 3, "--set", f"mine={CASES / folder}", "--json"))[0]
+        for folder in ("HR_only", "image_SRF_3")
+    ]
+    assert rows[0] == rows[1]
+    assert rows[0]["images"] == 2
+
+
+def test_of_three_pages_of_16_bits_the_first_is_enlarged_and_that_is_said(tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    result = srrepro("upscale", CASES / "multi16.tif", large, "--scale", 2, "--model", "bicubic")
+    assert result.exit_code == 0
+    assert "multi16.tif has 3 pages; the first is read." in result.stderr
+    assert read_picture(large).size == (192, 128)
+
+
 @pytest.mark.parametrize("name", ["srcnn_x3.pth", "yjn.safetensors"])
 def test_weights_of_other_programs_are_measured(name: str, demo: Path) -> None:
     options = ("--scale", 3, "--set", "demo-test", "--data", demo, "--limit", 1, "--json")

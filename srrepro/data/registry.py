@@ -17,14 +17,12 @@ from functools import cache
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 from srrepro.errors import InputError, Lacking, Unreachable, instead
 from srrepro.progress import say, track
-from srrepro.whole import reason
 
 PACKAGED = "scikit-image:"
 """URL scheme of the demo photographs: files inside the installed scikit-image package."""
@@ -61,13 +59,12 @@ class DataFolder:
     def stores(self) -> Path:
         return self.root / "stores"
 
-    def lock(self) -> AbstractContextManager[Any]:
+    def lock(self) -> AbstractContextManager[None]:
         """Held while anything is fetched or built, so that two calls on one folder do no harm."""
         return _locked(self.root, what="data folder", option="--data")
 
 
-@contextmanager
-def _locked(root: Path, *, what: str, option: str) -> Iterator[None]:
+def _locked(root: Path, *, what: str, option: str) -> AbstractContextManager[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,15 +74,39 @@ def _locked(root: Path, *, what: str, option: str) -> Iterator[None]:
         msg = f"The {what} {root} may not be written. Name another with {option}."
         raise InputError(msg)
     lock = FileLock(root / ".lock", is_singleton=True)  # one process may hold it in nested calls
+    return holding(lock, f"The {what} {root}", f"Name one on a local disk with {option}.")
+
+
+@contextmanager
+def holding(lock: BaseFileLock, what: str, instead_of_it: str) -> Iterator[None]:
+    """Hold a lock; some network disks have none to give.
+
+    Raises
+    ------
+    InputError : the disk cannot lock, or the lock cannot be written; begins with `what`, ends with `instead_of_it`.
+    Timeout : another process holds it.
+    """
     try:
         lock.acquire()
-    except OSError as error:
-        msg = f"The {what} {root} was to be locked, but could not be: {reason(error)}. Is there room on its disk?"
+    except Timeout:
+        raise
+    except (NotImplementedError, OSError) as error:
+        number = error.errno if isinstance(error, OSError) else errno.ENOSYS
+        if number in CANNOT_LOCK:
+            msg = f"{what} was to be locked, but its disk cannot lock files, as some network disks. {instead_of_it}"
+        elif number in FULL:
+            msg = f"{what} was to be locked, but its disk is full. Free some space. {instead_of_it}"
+        else:
+            msg = f"{what} was to be locked, but could not be: {error}. {instead_of_it}"
         raise InputError(msg) from error
     try:
         yield
     finally:
         lock.release()
+
+
+CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @cache
@@ -350,7 +371,7 @@ def _asked(name: str, file: File) -> str:
 
 def _explanation(delivery: _Delivery, name: str, file: File, error: Exception) -> str:
     asked, root, other = _asked(name, file), delivery.root, f"name another folder with {delivery.option}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return f"{asked}, but the disk of {root} is full. Free some space or {other}."
     if isinstance(error, PermissionError):
         return f"{asked}, but {error.filename} may not be written or read. {other.capitalize()}."

@@ -6,9 +6,11 @@ are of one degradation; both describe themselves in their attributes, carry a ch
 file (see `_seal`), and appear under their name only when complete.
 """
 
+import errno
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
-from srrepro.data.registry import DataFolder, fetch, members
+from srrepro.data.registry import CANNOT_LOCK, FULL, DataFolder, fetch, members
 from srrepro.errors import InputError
 from srrepro.models.recipe import INTERPOLATED, Input
 from srrepro.pixels import images
@@ -253,7 +255,8 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
             flush(part)
             _read_back(part, sums, digest)
     except OSError as error:
-        msg = f"The store {path} was to be built, but could not be written: {reason(error)}. Is the disk full?"
+        known = _in_the_way(error) or f"could not be written: {reason(error)}. Is the disk full?"
+        msg = f"The store {path} was to be built, but {known}"
         raise InputError(msg) from error
 
 
@@ -409,7 +412,7 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
         msg = f"The store {path} was asked for, but is not there. Run `srrepro prepare {expected['set']}`."
         raise InputError(msg) from error
     except OSError as error:
-        raise _unusable(path, "is truncated or no HDF5 file") from error
+        raise _unusable(path, "is truncated or no HDF5 file", error) from error
     try:
         found = dict(file.attrs)
     except Exception as error:  # HDF5 has many for what it cannot read
@@ -438,8 +441,35 @@ def _noticing_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise _unusable(path, "is damaged") from error
+        raise _unusable(path, "is damaged", error) from error
 
 
-def _unusable(path: Path, problem: str) -> InputError:
-    return InputError(f"The store {path} was to be opened, but {problem}. Delete it; the next call builds it again.")
+def _unusable(path: Path, problem: str, error: Exception | None = None) -> InputError:
+    """What to say of a store: that it has a problem, or, where `error` is of the system, what stands in the way."""
+    reason = _in_the_way(error) or f"{problem}. Delete it; the next call builds it again."
+    return InputError(f"The store {path} was to be opened, but {reason}")
+
+
+def _in_the_way(error: Exception | None) -> str | None:
+    """What keeps a file from being used that may well be whole, and what to do; None if it is not known to be that."""
+    number = error.errno if isinstance(error, OSError) else None
+    if "unable to lock file" in str(error) and number not in CANNOT_LOCK:
+        return "another process holds it open. Wait for that one, or end it; leave the file as it is."
+    if number in CANNOT_LOCK:
+        return (
+            "its disk cannot lock files, as some network disks. Set HDF5_USE_FILE_LOCKING=FALSE, or name a folder on a "
+            "local disk with --data."
+        )
+    if number in FULL:
+        return "its disk is full. Free some space, or name another folder with --data."
+    if number is not None and number in OF_THE_SYSTEM:
+        return f"the system does not let it: {os.strerror(number)}. That is no fault of the file; leave it as it is."
+    return None
+
+
+OF_THE_SYSTEM = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EMFILE", "ENFILE", "ENOMEM", "EROFS", "ESTALE", "ETIMEDOUT", "ENOTCONN")
+    if hasattr(errno, name)
+}
+"""Errors that say nothing of what a file holds."""

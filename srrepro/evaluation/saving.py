@@ -1,6 +1,6 @@
 """Estimates as pictures in colour, and maps of their errors."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from srrepro.pixels.picture import Picture
 from srrepro.pixels.resize import imresize
 from srrepro.protocols.degradation import Planes, modcrop
 from srrepro.protocols.protocol import LEVELS, quantise, with_chroma
+from srrepro.whole import check_new
 
 SATURATED = 32.0
 """Levels of 255 at which the colour of an error is full."""
@@ -32,6 +33,28 @@ class Saved:
     scale: int
     photographs: Iterator[Photograph]
 
+    @classmethod
+    def into(
+        cls, folder: Path, scale: int, photographs: Iterator[Photograph], names: Sequence[str], *, force: bool
+    ) -> "Saved":
+        """To be asked before the work: whether the pictures of these names may be written there.
+
+        Raises
+        ------
+        InputError : there can be no such folder, two pictures would have one name, or one is there and `force` is not
+            given.
+        """
+        saved = cls(folder, scale, photographs)
+        source_of: dict[str, str] = {}
+        for name in names:
+            for path in saved.paths(name):
+                other = source_of.setdefault(path.name.casefold(), name)  # some systems tell no capitals
+                if other != name:
+                    msg = f"{path} was to be saved of both {other} and {name}. Rename one of them, or leave out --save."
+                    raise InputError(msg)
+                check_new(path, f"{path} was to be saved", force=force)
+        return saved
+
     def __post_init__(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -41,12 +64,17 @@ class Saved:
 
     def __call__(self, name: str, planes: Planes, estimate: Estimate) -> None:
         photograph = next((pixels for known, pixels in self.photographs if known == name), None)
-        stem = f"{Path(name).stem}_x{self.scale}"
         if photograph is None:
             msg = f"{name} was to be saved in {self.folder}, but its set has no photograph of that name."
             raise InputError(msg)
-        _write(self.folder / f"{stem}.png", quantise(self._coloured(estimate, photograph)))
-        _write(self.folder / f"{stem}_error.png", error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
+        estimated, error = self.paths(name)
+        _write(estimated, quantise(self._coloured(estimate, photograph)))
+        _write(error, error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
+
+    def paths(self, name: str) -> tuple[Path, Path]:
+        """Where the picture of an image goes, and the map of its error."""
+        stem = f"{Path(name).stem}_x{self.scale}"
+        return self.folder / f"{stem}.png", self.folder / f"{stem}_error.png"
 
     def _coloured(self, estimate: Estimate, photograph: UInt8[ndarray, "H W *d"]) -> Float[ndarray, "h w *e"]:
         if estimate.ndim == 3 or photograph.ndim == 2:
@@ -56,21 +84,6 @@ class Saved:
         border = (enlarged.shape[0] - estimate.shape[0]) // 2
         inside = slice(border, border + estimate.shape[0]), slice(border, border + estimate.shape[1])
         return with_chroma(estimate, enlarged[inside])
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Find out before long work whether every image has a name of its own to be saved under.
-
-    Raises
-    ------
-    InputError : two names differ in what stands behind the last point only, or in capitals.
-    """
-    taken: dict[str, str] = {}
-    for name in names:
-        other = taken.setdefault(Path(name).stem.casefold(), name)
-        if other != name:
-            msg = f"{other} and {name} were to be saved, but would have one name. Rename one of them."
-            raise InputError(msg)
 
 
 def _write(path: Path, levels: UInt8[ndarray, "h w *c"]) -> None:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from srrepro import models
-from srrepro.data.registry import sha256_of
+from srrepro.data.registry import holding, sha256_of
 from srrepro.data.stores import EvaluationShape, prepare_evaluation, prepare_training
 from srrepro.errors import Diverged, InputError, OutOfTime, Stopped, is_out_of_memory, out_of_memory
 from srrepro.evaluation import weights
@@ -256,8 +256,9 @@ def alone(name: str, workspace: Workspace) -> Iterator[Path]:
     """
     workplace = workspace.running / name
     workplace.mkdir(parents=True, exist_ok=True)
+    local = "Name a folder on a local disk with --results."
     try:
-        with FileLock(workplace / "lock", timeout=0):
+        with holding(FileLock(workplace / "lock", timeout=0), f"The run {name}", local):
             yield workplace
     except Timeout as error:
         msg = f"The run {name} is under way in another process. Wait for it, or stop it."

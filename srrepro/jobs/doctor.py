@@ -4,7 +4,6 @@ Nothing heavy is imported before it is examined: what is broken must be told, no
 """
 
 import csv
-import os
 import platform
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import srrepro
@@ -212,23 +212,31 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 
 def _folders(folder: DataFolder, results: Path) -> Iterator[Finding]:
-    places = {
-        "data": (folder.root, "name another with --data"),
-        "results": (results, "name another with --results"),
-        "compiled code": (cache_folder(), "name another with XDG_CACHE_HOME; else every start compiles anew"),
-    }
-    written = [f"{path} ({what})" for what, (path, _) in places.items() if _may_be_written(path)]
+    """Without the data folder hardly anything can be done; without the others, much."""
+    places: dict[str, tuple[Path, State, str]] = {
+        "data": (folder.root, "broken", "name another with --data"),
+        "results": (results, "lacking", "name another with --results"),
+        "compiled code": (
+            cache_folder(), "lacking", "name another with XDG_CACHE_HOME; else every start compiles anew",
+        ),
+    }  # fmt: skip
+    refused = {what: reason for what, (path, _, _) in places.items() if (reason := _why_not_written(path))}
+    written = [f"{path} ({what})" for what, (path, _, _) in places.items() if what not in refused]
     if written:
         yield Finding(about="folders", state="ok", found=f"may be written: {', '.join(written)}")
-    for what, (path, do) in places.items():
-        if not _may_be_written(path):
-            yield Finding(about="folders", state="lacking", found=f"{path} ({what}) may not be written", do=do)
+    for what, reason in refused.items():
+        path, state, do = places[what]
+        yield Finding(about="folders", state=state, found=f"{path} ({what}) may not be written: {reason}", do=do)
 
 
-def _may_be_written(path: Path) -> bool:
-    """Whether there is such a folder to write in, or one can be made."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+def _why_not_written(path: Path) -> str | None:
+    """None where there is such a folder to write in, or one can be made; it is tried, and leaves nothing."""
+    try:
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        with TemporaryDirectory(dir=there, prefix=".srrepro-"):
+            return None
+    except OSError as error:
+        return f"{error.strerror or error}"
 
 
 def _extras() -> Iterator[Finding]:

@@ -249,7 +249,8 @@ def write(results: Path, readme: Path | None) -> list[Path]:
 
     Raises
     ------
-    InputError : there are tables, but no run folder that they could be made of: they stay. Or one cannot be written.
+    InputError : there are tables, but no run folder that they could be made of: they stay. Or somebody else's file has
+        the name of one, or one cannot be written.
     """
     lost = not folders(results / "runs") and (results / "quality.csv").exists()
     if lost and (results / "quality.csv").read_bytes().count(b"\n") > 1:
@@ -257,9 +258,21 @@ def write(results: Path, readme: Path | None) -> list[Path]:
         raise InputError(msg)
     files = generated(results, readme)
     for path, text in files.items():
+        if path.is_file() and not _is_ours(path, text):
+            msg = f"{path} was to be written, but what is there is not srrepro's. Move it, or name another --results."
+            raise InputError(msg)
+    for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         written_whole(path, text)
     return list(files)
+
+
+def _is_ours(path: Path, text: str) -> bool:
+    """Whether a file begins as what srrepro would write there, in this version or another; an empty one is nobody's."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        found = file.readline().strip()
+    wanted = text.partition("\n")[0].strip()
+    return not found or found.split(",")[:2] == wanted.split(",")[:2]
 
 
 def differing(results: Path, readme: Path | None) -> list[Path]:

@@ -7,6 +7,7 @@ from time import monotonic
 
 from srrepro.errors import InputError
 
+LONGEST_S = 366 * 24 * 3600
 _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?")
 
 
@@ -33,7 +34,7 @@ def seconds_of(duration: str) -> int:
 
     Raises
     ------
-    InputError : it is no such duration, or zero.
+    InputError : it is no such duration, zero, or more than a year.
 
     >>> seconds_of("1h30m")
     5400
@@ -43,5 +44,8 @@ def seconds_of(duration: str) -> int:
     seconds = 3600 * parts.get("h", 0) + 60 * parts.get("m", 0) + parts.get("s", 0)
     if seconds == 0:
         msg = f"A duration was to be given, but {duration!r} is none. Give one such as 2h, 45m, 1h30m or 90s."
+        raise InputError(msg)
+    if seconds > LONGEST_S:
+        msg = f"A duration was to be given, but {duration!r} is more than a year. Leave --for out to train to the end."
         raise InputError(msg)
     return seconds

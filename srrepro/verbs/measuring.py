@@ -17,7 +17,7 @@ from srrepro.evaluation.explain_pictures import examine
 from srrepro.evaluation.lows import with_lows
 from srrepro.evaluation.measure import Photograph, Score, TestSet
 from srrepro.evaluation.measure import evaluate as scores_of
-from srrepro.evaluation.saving import Saved, check_names
+from srrepro.evaluation.saving import Saved
 from srrepro.evaluation.score import Pictures
 from srrepro.evaluation.upscaler import load
 from srrepro.evaluation.weights import Subject, given
@@ -28,6 +28,7 @@ from srrepro.options import (
     RECORDED,
     Finite,
     OneOf,
+    limit_option,
     places,
     record_option,
     runs_on,
@@ -41,7 +42,7 @@ from srrepro.progress import say
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
 from srrepro.reporting import explaining, tables
 from srrepro.reporting.tabulated import as_csv
-from srrepro.whole import written_whole
+from srrepro.whole import check_new, written_whole
 
 HINT_DB = 0.05
 """Below bicubic by more than rounding."""
@@ -54,7 +55,7 @@ def shows(function: F) -> F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Rows as one JSON array."),
         click.option("--wide", is_flag=True, help="All columns; otherwise the table fits 80."),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only."),
+        limit_option,
         click.option(
             "--save",
             type=click.Path(path_type=Path, file_okay=False),
@@ -68,6 +69,7 @@ def shows(function: F) -> F:
             metavar="FILE",
             help="Write the scores of every image, with all digits.",
         ),
+        click.option("--force", is_flag=True, help="Replace files of --save and --csv that are there."),
         click.option("--per-image", is_flag=True, help="Show every image's scores."),
     ):
         function = option(function)
@@ -116,6 +118,7 @@ def evaluate(
     model: str | None,
     low: Path | None,
     per_image: bool,
+    force: bool,
     csv_file: Path | None,
     save: Path | None,
     limit: int | None,
@@ -138,19 +141,21 @@ def evaluate(
         job = Measure(name=subject, scale=scale, test_sets=names, protocol=protocol)
         kept, done = carry_out(recorded(job), Workspace(folder, RECORDED, hardware))
         click.echo(f"{'evidence' if done else 'this has its evidence already'}: {kept}")
+    sets = [TestSet.parse(name) for name in names]
+    _check_csv(csv_file, force)
+    keeps = [_saved(save, each, folder, scale, limit, several=len(sets) > 1, force=force) for each in sets]
     upscaler = load(subject, scale, model=model, folder=folder, hardware=hardware)
     made_for = _protocol_of(upscaler.subject)
     if made_for not in {None, protocol_name}:
         say(f"the numbers of {upscaler.subject.name} are those of another protocol: --protocol {made_for}")
     measured: list[Measured] = []
-    for test_set in [TestSet.parse(name) for name in names]:
+    for test_set, keep in zip(sets, keeps, strict=True):
         examples = test_set.examples(folder, scale, protocol.degradation, limit=limit)
         who = upscaler.subject
         if low is not None:
             references = test_set.names(folder, limit=limit)
             examples = with_lows(examples, Pictures(low), references, scale, protocol.degradation)
             who = replace(who, model="", note=f"small images of {low}")
-        keep = _saved(save, test_set, folder, scale, several=len(names) > 1)
         scores = scores_of(upscaler, test_set.name, examples, protocol=protocol, keep=keep)
         measured.append((who if len(scores) != limit else _of_a_part(who), scores))
     _show(measured, per_image, csv_file, wide, as_json)
@@ -173,6 +178,7 @@ def score(
     model: str | None,
     only: str,
     per_image: bool,
+    force: bool,
     csv_file: Path | None,
     save: Path | None,
     limit: int | None,
@@ -188,7 +194,8 @@ def score(
     """
     recipe = models.recipe(model) if model else None
     test_set, protocol = TestSet.parse(name), PROTOCOLS[protocol_name]
-    keep = _saved(save, test_set, folder, scale, several=False)
+    _check_csv(csv_file, force)
+    keep = _saved(save, test_set, folder, scale, limit, several=False, force=force)
     scores = given_pictures.score(
         Pictures(pictures.expanduser(), only), test_set, scale, protocol=protocol, data=folder, limit=limit, keep=keep
     )
@@ -211,7 +218,7 @@ def score(
 )
 @protocol_option
 @click.option("--only", default="*", metavar="PATTERN", help="Of DIR take only files like this, as '*_SR.png'.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of a set only.")
+@limit_option
 @click.option("--image", metavar="NAME", help="This image of the set only, as butterfly.")
 @click.option(
     "--published",
@@ -288,12 +295,26 @@ def _of_a_part(subject: Subject) -> Subject:
     return replace(subject, model="", note="; ".join(filter(None, [subject.note, "a part of the set only"])))
 
 
-def _saved(save: Path | None, test_set: TestSet, folder: DataFolder, scale: int, *, several: bool) -> Saved | None:
+def _check_csv(file: Path | None, force: bool) -> None:
+    if file is not None:
+        check_new(file.expanduser(), f"Scores were to be written to {file}", force=force)
+
+
+def _saved(
+    save: Path | None,
+    test_set: TestSet,
+    folder: DataFolder,
+    scale: int,
+    limit: int | None,
+    *,
+    several: bool,
+    force: bool,
+) -> Saved | None:
     if save is None:
         return None
-    place = save.expanduser()
-    check_names(test_set.names(folder))
-    return Saved(place / test_set.name if several else place, scale, test_set.photographs(folder))
+    place = save.expanduser() / test_set.name if several else save.expanduser()
+    names = test_set.names(folder, limit=limit)
+    return Saved.into(place, scale, test_set.photographs(folder), names, force=force)
 
 
 def _show(measured: Sequence[Measured], per_image: bool, csv_file: Path | None, wide: bool, as_json: bool) -> None:

@@ -15,13 +15,14 @@ from srrepro.jobs.job import Train, Workspace, test_sets
 from srrepro.jobs.suites import SUITES
 from srrepro.options import (
     OneOf,
+    a_budget,
     deadline_option,
     leaves_evidence,
     own_scale_option,
     places,
-    positive,
     recipe_argument,
     runs_on,
+    seed_option,
     tensorboard_option,
     trains_on,
     verb,
@@ -35,8 +36,8 @@ from srrepro.training.deadline import Deadline
 @verb(epilog="Example: srrepro train srcnn-915-quick --scale 3")
 @recipe_argument
 @own_scale_option
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
+@seed_option
+@click.option("--budget", type=a_budget, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
 @deadline_option
 @click.option(
@@ -80,7 +81,7 @@ def train(
 
 @verb("run-all", epilog="Example: srrepro run-all --suite demo")
 @click.option("--suite", type=OneOf(list(SUITES)), default="t91", show_default=True)
-@click.option("--budget", type=positive, default=1.0, show_default=True, help="Factor on every training budget.")
+@click.option("--budget", type=a_budget, default=1.0, show_default=True, help="Factor on every training budget.")
 @click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Say what each job lacks and how long it will take; do nothing."

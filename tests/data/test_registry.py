@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import fcntl
 import gc
 import os
 import re
@@ -13,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
@@ -221,6 +222,21 @@ def test_a_full_disk(pretend, monkeypatch):
     assert re.search(rf"small/[ab]\.png.* disk of {folder.root} is full.*--data", message)
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_that_cannot_lock_is_told_as_that(number, pretend, monkeypatch):
+    def refusing(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    folder = pretend(SMALL)
+    monkeypatch.setattr(fcntl, "flock", refusing)
+    with pytest.raises(InputError) as error:
+        fetch(folder, "small")
+    assert str(error.value) == (
+        f"The data folder {folder.root} was to be locked, but its disk cannot lock files, as some network disks. "
+        "Name one on a local disk with --data."
+    )
+
+
 def test_an_interrupted_fetch_leaves_only_whole_files(pretend, monkeypatch):
     def interrupted(_origin: Path, to: str) -> None:
         Path(to).write_bytes(b"half of ")
@@ -288,6 +304,17 @@ def test_fetch_brings_what_the_network_has_and_asks_again_when_it_stumbles(prete
         folder = from_network(mirrored_folder, address, monkeypatch)
         (path,) = fetch(folder, "small")
     assert path.read_bytes() == (mirrored_folder.mirror / "small" / "a.png").read_bytes()
+
+
+@answers_unclosed
+def test_a_disk_that_is_full_while_a_file_is_fetched(pretend, monkeypatch):
+    """Linux has a file that is always full."""
+    mirrored_folder = pretend({"small": {"a.png": SMALL["small"]["a.png"]}})
+    monkeypatch.setattr("pooch.core.temporary_file", lambda path: nullcontext("/dev/full"))
+    with served(mirrored_folder.mirror, iter([200] * 10)) as address:
+        folder = from_network(mirrored_folder, address, monkeypatch)
+        message = refused(folder, "small")
+    assert re.search(rf"small/a\.png of .* but the disk of {folder.root} is full\. Free some space .*--data", message)
 
 
 @answers_unclosed

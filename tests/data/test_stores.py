@@ -1,6 +1,7 @@
 """Stores hold what was asked for, cut and degraded as stated; whatever is wrong with one is said in one sentence."""
 
 import csv
+import errno
 import fcntl
 import hashlib
 import itertools
@@ -8,8 +9,9 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -465,7 +467,9 @@ def test_a_full_disk_leaves_nothing_and_is_named(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=rf"{SHAPE.path(folder)} was to be built.*No space left on device.*disk full"):
+    with pytest.raises(
+        InputError, match=rf"{SHAPE.path(folder)} was to be built, but its disk is full. Free some space"
+    ):
         prepare_training(folder, SHAPE)
     assert not list(folder.stores.iterdir())
 
@@ -571,3 +575,54 @@ def test_the_demo_store_is_what_it_always_was(tmp_path):
     folder, shape = DataFolder(tmp_path), TrainingShape(set="demo-train", scales=(3,), patch=33, stride=14)
     prepare_training(folder, shape)
     assert digest_of(folder, shape).startswith("a45ee0b5c978")
+
+
+# A store that is whole, and something in the way: nobody must delete it.
+
+
+@contextmanager
+def held_by_another(path: Path) -> Iterator[None]:
+    """As a process that has a store open for writing holds it: HDF5 itself then says what it says."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.parametrize("prepare", [prepare_training, prepare_evaluation])
+def test_a_store_that_is_held_is_not_called_broken(prepare, folder):
+    shape = SHAPE if prepare is prepare_training else EvaluationShape("photographs", 2)
+    prepare(folder, shape)
+    with held_by_another(shape.path(folder)), pytest.raises(InputError) as error:
+        prepare(folder, shape)
+    assert str(error.value) == (
+        f"The store {shape.path(folder)} was to be opened, but another process holds it open. Wait for that one, or "
+        "end it; leave the file as it is."
+    )
+    assert not prepare(folder, shape)
+
+
+@pytest.mark.parametrize(("number", "told"), [
+    (errno.ENOLCK, "its disk cannot lock files, .* Set HDF5_USE_FILE_LOCKING=FALSE, or name a folder on a local disk"),
+    (errno.EOPNOTSUPP, "its disk cannot lock files"),
+    (errno.EACCES, "the system does not let it: Permission denied. That is no fault of the file"),
+    (errno.ESTALE, "the system does not let it: Stale file handle"),
+])  # fmt: skip
+def test_what_the_system_says_is_told_and_nothing_is_to_be_deleted(number, told, folder, monkeypatch):
+    prepare_training(folder, SHAPE)
+
+    def refusing(*_: object, **__: object) -> None:
+        raise OSError(number, f"[Errno {number}] Unable to synchronously open file ({os.strerror(number)})")
+
+    monkeypatch.setattr(stores.h5py, "File", refusing)
+    with pytest.raises(InputError, match=rf"{SHAPE.path(folder)} was to be opened, but {told}") as error:
+        read_training(folder, SHAPE)
+    assert "elete" not in str(error.value)
+
+
+def test_a_store_that_cannot_be_locked_is_not_built_on_a_full_disk(folder, monkeypatch):
+    def refusing(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "unable to lock file, errno = 37")
+
+    monkeypatch.setattr(stores.h5py, "File", refusing)
+    with pytest.raises(InputError, match=r"was to be built, but its disk cannot lock files.*--data"):
+        prepare_training(folder, SHAPE)

@@ -138,8 +138,22 @@ def test_folders_and_extras_that_lack(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "results").mkdir()
     (tmp_path / "file").touch()
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "onnxruntime" else object())
-    found = rows(examined(tmp_path, "--json", "--data", str(tmp_path / "file" / "data")))
-    assert found["folders"]["found"] == f"{tmp_path / 'file' / 'data'} (data) may not be written"
-    assert "--data" in found["folders"]["do"]
+    found = rows(examined(tmp_path, "--json"))
     assert (found["export"]["state"], found["export"]["do"]) == ("lacking", 'pip install "srrepro[export]"')
     assert found["report"]["state"] == "ok"
+
+
+def test_a_data_folder_that_cannot_be_made_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "data"
+    result = examined(tmp_path, "--json", "--data", str(place))
+    found = rows(result)
+    assert result.exit_code == 1
+    assert f"broken: folders: {place} (data) may not be written: Not a directory" in result.stderr
+    assert "--data" in found["folders"]["do"]
+
+
+def test_looking_at_folders_leaves_nothing(tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    examined(tmp_path, "--json", "--data", str(tmp_path / "new" / "data"))
+    assert sorted(tmp_path.rglob("*")) == before

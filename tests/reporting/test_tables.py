@@ -457,3 +457,15 @@ def test_a_page_of_speed_follows_its_table(results: Path, readme: Path) -> None:
     assert page.read_text(encoding="utf-8").count("| srcnn-955") == 2
     page.write_text(page.read_text(encoding="utf-8").replace("50%", "51%"), encoding="utf-8")
     assert differing(results, readme) == [page]
+
+
+@pytest.mark.parametrize("name", ["quality.csv", "tables.md"])
+def test_somebody_elses_file_is_not_replaced(name: str, tmp_path: Path) -> None:
+    assert tables.write(tmp_path, None)
+    assert tables.write(tmp_path, None)  # its own
+    before = (tmp_path / "training.csv").read_bytes()
+    (tmp_path / name).write_text("my own notes\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{name} was to be written, but what is there is not srrepro's. Move it"):
+        tables.write(tmp_path, None)
+    assert (tmp_path / name).read_text(encoding="utf-8") == "my own notes\n"
+    assert (tmp_path / "training.csv").read_bytes() == before
