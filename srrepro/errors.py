@@ -35,7 +35,11 @@ class Failed(Exception):  # noqa: N818
 
 
 class Diverged(Exception):  # noqa: N818
-    """The loss is no longer a number."""
+    """The loss is no longer a number; `step` is where that was found."""
+
+    def __init__(self, message: str, step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 def instead(name: str, known: Iterable[str]) -> str:

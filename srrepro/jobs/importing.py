@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from srrepro import models
+from srrepro import claims
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
 from srrepro.hardware import Hardware
@@ -82,7 +82,7 @@ def read(path: Path, workspace: Workspace) -> Arrival:
     try:
         state = State(**copy.values["state"] | {"stretches": list(copy.stretches)})
         run = Run(
-            recipe=models.recipe(about["recipe"]),
+            recipe=claims.recipe(about["recipe"]),
             scale=about["scale"],
             seed=about["seed"],
             budget=about["budget"],

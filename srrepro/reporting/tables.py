@@ -20,6 +20,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.protocols.named import MATLAB_Y, PROTOCOLS
+from srrepro.reporting import claims_page
 from srrepro.reporting.evidence import Evidence, distinct, folders, read_all
 from srrepro.reporting.published import published_seconds, setting_of, target
 from srrepro.reporting.reached import reached
@@ -225,6 +226,8 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
     if (results / "unfinished").is_dir() or (results / "unfinished.csv").exists():
         carried = unfinished(results / "unfinished")
         files[results / "unfinished.csv"] = carried.to_csv(index=False, lineterminator="\n")
+    if (results / claims_page.FOLDER).is_dir() or (results / claims_page.CSV).exists():
+        files |= claims_page.generated(results)
     for page, heads in () if readme is None else ((readme, ENGLISH), (readme.with_suffix(".zh.md"), CHINESE)):
         before, found, rest = (
             page.read_text(encoding="utf-8").partition(README_MARKS[0]) if page.is_file() else ("",) * 3

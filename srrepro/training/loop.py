@@ -117,7 +117,7 @@ def train(
             state.seconds += perf_counter() - started  # the clock stops here
             if not math.isfinite(state.losses):
                 msg = f"the loss of {run.title} is no longer a number at step {state.step}"
-                raise Diverged(msg)
+                raise Diverged(msg, state.step)
             if at_log_point:
                 _log(state, course, lr, _measure(watched, run.protocol))
                 losses.zero_()
