@@ -15,7 +15,7 @@ Answer = Literal["holds", "does not hold", "in part", "undecided"]
 BOUND_DB = 0.05  # ours: by which this project calls two numbers equal; three seeds of one recipe lie within it
 LEAVES_BICUBIC_DB = 0.05  # ours: as above; what has not gained that much on bicubic has not begun to learn
 SHARE = 0.1  # ours: "already gives the effect" is taken for nine tenths of the gain over bicubic
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2)  # ours: as srcnn-915-quick has; fewer show no spread
 
 
 @dataclass(frozen=True)

@@ -399,6 +399,6 @@ def sets_of(name: str) -> tuple[str, ...]:
         for claim in CLAIMS
         for row in claim.comparisons
         if any(one.name == name for side in row.arms for one in side.candidates)
-        for dataset in ("Set5", "Set14", *row.datasets)
+        for dataset in row.datasets
     ]
-    return tuple(dict.fromkeys(found)) or ("Set5", "Set14")
+    return tuple(dict.fromkeys(found))

@@ -168,8 +168,9 @@ def finalist(side: Arm, found: Found, budget: float) -> tuple[Candidate, str]:
 
 
 def _on_val20(run: Evidence) -> float:
-    """What a run reached; minus infinity of one that diverged."""
-    return -math.inf if "diverged" in run.about else float(run.log[-1]["val20_psnr_db"])
+    """What a run reached in the end on the set that choices are made on; minus infinity of one that diverged."""
+    chosen_on = f"{run.about['recipe']['training']['validation']}_psnr_db"
+    return -math.inf if "diverged" in run.about else float(run.log[-1][chosen_on])
 
 
 def _compared(claim: Claim, row: Comparison, found: Found, budget: float) -> Judged:

@@ -63,7 +63,7 @@ def _of_a_claim(number: int, claim: Claim, rows: Sequence[Judged], found: Found)
     yield f"**{SAID[said].zh}。** {claim.answers[said].zh}"
     yield _table([_row(one) for one in rows])
     if claim.watched:
-        yield "By variant: when it leaves bicubic, and what the first batch gives it.\n各变体何时超过双三次，以及首个批次的梯度。"
+        yield "By variant: when it leaves bicubic, and its first gradients. 各变体何时超过双三次，首批梯度如何。"
         yield _table(_beginnings(claim, found))
     if claim.beside is not None:
         yield f"{claim.beside.en}\n{claim.beside.zh}"
