@@ -100,18 +100,17 @@ def test_native_steps_are_those_of_pytorch(shape: Network) -> None:
     coloured, deep = isinstance(shape, Coloured), isinstance(shape, Deep)
     patches = Patches(patch=33, stride=14, label=33 if deep else 21)
     patches = replace(patches, takes=INTERPOLATED_RGB) if coloured else patches
-    plain = SGD(momentum=0.9, weight_decay=0.0)  # the others would enlarge differences of rounding
-    training = replace(QUICK, patches=patches, batch=4, optimiser=plain)
-    channels, losses, weights = patches.takes.channels, [], []
+    training = replace(QUICK, patches=patches, batch=4, optimiser=SGD(momentum=0.9, weight_decay=0.0))
     generator = torch.Generator().manual_seed(1)
-    inputs = torch.rand(4, channels, 33, 33, generator=generator)
-    high = torch.rand(4, channels, patches.label, patches.label, generator=generator)
+    inputs = torch.rand(4, patches.takes.channels, 33, 33, generator=generator)
+    high = torch.rand(4, patches.takes.channels, patches.label, patches.label, generator=generator)
+    losses, gradients = [], []
     for mode in ("native", "eager"):
         network = made(shape).train()
         with Engine(network, training, Hardware(precision="float32", mode=mode, threads=1)) as engine:
-            losses.append([engine.step(inputs, high, lr=1e-5).item() for _ in range(3)])
-        weights.append([parameter.detach().clone() for parameter in network.parameters()])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert losses[0][2] < losses[0][0]
-    for ours, theirs in zip(*weights, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-5)
+            losses.append(engine.step(inputs, high, lr=1e-6).item())
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    largest = max(gradient.abs().max() for gradient in gradients[1])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max() + 1e-6 * largest
