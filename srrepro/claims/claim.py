@@ -4,7 +4,7 @@ All of it is frozen data, written down before anything runs; `srrepro.reporting.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from srrepro.models.recipe import Network, Recipe
@@ -117,7 +117,7 @@ class Vanishing:
 
 
 Row = Comparison | Vanishing
-VANISHED = 2.0**-24
+VANISHED = 2.0**-24  # ours: float32 has 24 bits
 """Of a weight: less than that is lost when it is added in float32."""
 
 
@@ -134,7 +134,10 @@ class Claim:
     answers: Mapping[Answer, Text]
     beside: Text | None = None
     metrics: tuple[str, ...] = ()  # measured besides those of the protocol
-    watched: tuple[Trained, ...] = field(default=())  # whose gradients are taken at the first batch
+    watched: tuple[Trained, ...] = ()  # whose gradients are taken at the first batch
+    suspects: tuple[
+        str, ...
+    ] = ()  # rows of one fault of the notes' each; the answer names them
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

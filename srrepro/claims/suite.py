@@ -299,6 +299,7 @@ HARD = Claim(
     ),
     rows=vdsr.HARD,
     watched=vdsr.WATCHED,
+    suspects=tuple(change.name for change in vdsr.OF_THE_NOTES),
     answers={
         "holds": Text(
             "The notes' version cannot learn, and its gradient vanishes, as the notes suspected. The network is not at "

@@ -83,9 +83,9 @@ def run_claims(claims: Sequence[Claim], workspace: Workspace, *, budget: float, 
     Stopped : SIGINT or SIGTERM came during a training run.
     """
     attempts: list[Attempt] = []
+    tried: set[Step] = set()  # claims share runs
     for claim in claims:
         here = _in_one_mode(claim, workspace)
-        tried: set[Step] = set()
         while todo := [step for step in steps(claim, rows.read(workspace.results), budget) if step not in tried]:
             say(f"claim {claim.name}: {len(todo)} to do or to look at")
             for step in todo:

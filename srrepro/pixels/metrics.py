@@ -111,14 +111,14 @@ def psnr_of_y(estimate: ndarray, reference: ndarray, *, shave: int, peak: float)
 
 METRICS: dict[str, Callable[..., float]] = {
     "psnr_db": psnr,
-    "psnr_db_inside": psnr_inside,
-    "psnr_db_edge": psnr_of_edge,
-    "psnr_db_y": psnr_of_y,
     "ssim": ssim,
     "ssim_toolbox": ssim_toolbox,
     "ssim_uniform": ssim_uniform,
     "ssim_sample": ssim_sample,
     "ssim_doubled_range": ssim_doubled_range,
+    "psnr_db_inside": psnr_inside,
+    "psnr_db_edge": psnr_of_edge,
+    "psnr_db_y": psnr_of_y,
 }
 """By the name that they have in `scores.csv`; called as `psnr` is."""
 

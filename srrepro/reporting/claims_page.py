@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from srrepro.claims.claim import LEAVES_BICUBIC_DB, Claim, Text, Trained
+from srrepro.claims.claim import LEAVES_BICUBIC_DB, Claim, Comparison, Text, Trained, Verdict
 from srrepro.claims.suite import CLAIMS
 from srrepro.reporting.claims import FOLDER, Found, Judged, NotThereError, answer, frame, judged, read
 
@@ -18,6 +18,11 @@ SAID = {
     "does not hold": Text("does not hold", "不成立"),
     "in part": Text("holds in part", "部分成立"),
     "undecided": Text("undecided", "未定"),
+}
+FAULTS: dict[Verdict, Text] = {
+    "holds": Text("What was wrong, each by itself", "错误所在（单独即有害）"),
+    "does not hold": Text("What was not", "并非错误"),
+    "undecided": Text("Not decided", "未定"),
 }
 TOP = """\
 # The practice notes, answered · 逐条回答笔记
@@ -61,6 +66,8 @@ def _of_a_claim(number: int, claim: Claim, rows: Sequence[Judged], found: Found)
     yield f"*{claim.question.en}*\n*{claim.question.zh}*"
     yield f"**{SAID[said].en}.** {claim.answers[said].en}"
     yield f"**{SAID[said].zh}。** {claim.answers[said].zh}"
+    if claim.suspects:
+        yield from _faults(claim, rows)
     yield _table([_row(one) for one in rows])
     if claim.watched:
         yield "By variant: when it leaves bicubic, and its first gradients. 各变体何时超过双三次，首批梯度如何。"
@@ -75,6 +82,20 @@ def _of_a_claim(number: int, claim: Claim, rows: Sequence[Judged], found: Found)
             f"- Rule · 规则: {_both(claim.rule)}",
         ]
     )
+
+
+def _faults(claim: Claim, rows: Sequence[Judged]) -> Iterator[str]:
+    """Which of the suspected changes costs quality by itself, and which of them nobody knows of yet."""
+    suspected = {one.row.name: one for one in rows if one.row.name in claim.suspects}
+    names = {
+        name: one.row.other.name
+        for name, one in suspected.items()
+        if isinstance(one.row, Comparison) and one.row.other is not None
+    }
+    for verdict, what in FAULTS.items():
+        found = [names[name] for name, one in suspected.items() if one.verdict == verdict]
+        yield f"- **{what.en}**: {', '.join(one.en for one in found) or 'none'}."
+        yield f"- **{what.zh}**：{'、'.join(one.zh for one in found) or '无'}。"
 
 
 def _row(one: Judged) -> dict[str, str]:
