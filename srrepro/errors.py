@@ -43,7 +43,11 @@ class Failed(Exception):  # noqa: N818
 
 
 class Diverged(Exception):  # noqa: N818
-    """Loss or weights are no longer numbers; the last good checkpoint is kept."""
+    """Loss or weights are no longer numbers; `step` is where that was found. The last good checkpoint is kept."""
+
+    def __init__(self, message: str, step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -12,8 +12,8 @@ import srrepro
 PACKAGE = Path(srrepro.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
-    *("models pixels", "protocols", "data kernels", "hardware", "evaluation", "training", "reporting timing", "jobs"),
-    *("options", "verbs", "cli", "__main__"),
+    *("models pixels", "protocols", "claims data kernels", "hardware", "evaluation", "training", "reporting timing"),
+    *("jobs", "options", "verbs", "cli", "__main__"),
 )
 """From the ground up; what stands in one place may not import each other."""
 ANYONE_MAY_IMPORT = ("errors", "plain", "progress", "compiling", "git", "whole")

@@ -235,23 +235,27 @@ def without_border(planes: Planes, protocol: Protocol, scale: int, border: int) 
     return cut, replace(protocol, shave=max(0, protocol.shaved(scale) - border))
 
 
+class Exploded(InputError):
+    """An estimate that is no image: not finite, or far from 0 to 1."""
+
+
 def check_values(name: str, estimate: Estimate) -> None:
     """Refuse what is no image of about 0 to 1.
 
     Raises
     ------
-    InputError : values that are not finite, or of another range.
+    Exploded : values that are not finite, or of another range.
     """
     low, high = float(np.min(estimate)), float(np.max(estimate))
     if not (math.isfinite(low) and math.isfinite(high)):
         msg = f"The estimate of {name} has values that are not finite (NaN or infinite); nothing is measured of it."
-        raise InputError(msg)
+        raise Exploded(msg)
     if max(-low, high) > FARTHEST:
         msg = (
             f"The estimate of {name} was to be of about 0 to 1, but goes from {low:.4g} to {high:.4g}. If those are "
             "levels of 0 to 255, divide by 255, and feed the network what it was trained on."
         )
-        raise InputError(msg)
+        raise Exploded(msg)
 
 
 def _about_borders(dataset: str, border: int, shaved: int) -> str:

@@ -1,11 +1,13 @@
 """Carrying out jobs: train, evaluate, leave evidence; which run a job is, and whether it was carried out already."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,7 +19,7 @@ from srrepro.data.registry import holding, sha256_of
 from srrepro.data.stores import EvaluationShape, prepare_evaluation, prepare_training
 from srrepro.errors import Diverged, InputError, OutOfTime, Stopped, is_out_of_memory, out_of_memory
 from srrepro.evaluation import weights
-from srrepro.evaluation.measure import Score, TestSet, evaluate
+from srrepro.evaluation.measure import Exploded, Score, TestSet, evaluate, judge
 from srrepro.evaluation.upscaler import Upscaler, load
 from srrepro.hardware import Hardware, Precision, machine, modes, precisions
 from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
@@ -182,7 +184,7 @@ def _measure(job: Measure, workspace: Workspace, *, force: bool) -> tuple[Path, 
         return kept, False
     hardware = workspace.hardware.for_numbers()
     upscaler = load(job.name, job.scale, folder=workspace.folder, hardware=hardware)
-    scores = _scores(upscaler, job.test_sets, workspace, job.protocol)
+    scores = scores_of(upscaler, job.test_sets, workspace, job.protocol)
     if kept.exists():
         _compare(kept, scores)
         return kept, True
@@ -219,16 +221,22 @@ def _train(run: Run, job: Train, workspace: Workspace, *, force: bool, fresh: bo
                 prepare_evaluation(workspace.folder, EvaluationShape(test_set, scale, run.protocol.degradation))
         made_with = provenance(run.hardware.device)  # now: the clone may change while this process runs what it read
         say(f"{run.title} seed {run.seed}: mode {run.hardware.mode}, {run.hardware.precision}, {made_with['machine']}")
-        network, state = train(
-            run,
-            workplace,
-            made_with=made_with,
-            deadline=workspace.deadline,
-            carried=carried,
-            carries=workspace.carries,
-            tensorboard=workspace.tensorboard,
-        )
-        leave_evidence(run, network, state, workspace, test_sets=job.test_sets, made_with=made_with)
+        try:
+            network, state = train(
+                run,
+                workplace,
+                made_with=made_with,
+                deadline=workspace.deadline,
+                carried=carried,
+                carries=workspace.carries,
+                tensorboard=workspace.tensorboard,
+            )
+            sets, more = job.test_sets, job.metrics
+            leave_evidence(run, network, state, workspace, test_sets=sets, made_with=made_with, metrics=more)
+        except (Diverged, Exploded) as error:
+            if not job.keeps_failure:
+                raise
+            _leave_failure(run, job, workspace, error, made_with)
     tidy(name, workspace)
     return kept, True
 
@@ -273,10 +281,12 @@ def leave_evidence(
     *,
     test_sets: Sequence[str],
     made_with: dict[str, Any],
+    metrics: Sequence[str] = (),
 ) -> Path:
     """Measure a run that has ended, and write its folder; compare where there is one already.
 
     `made_with` is the provenance of its last stretch. What was trained elsewhere is measured on the workspace's device.
+    `metrics` are taken besides those of its protocol.
     """
     kept, workplace = workspace.runs / run.name, workspace.running / run.name
     alike = run.hardware.device == workspace.hardware.device and workspace.hardware.mode == "auto"
@@ -284,7 +294,7 @@ def leave_evidence(
     scores = []
     for scale in run.scales:
         upscaler = Upscaler(run.subject, network, scale, hardware)
-        scores += _scores(upscaler, test_sets, workspace, run.protocol)
+        scores += scores_of(upscaler, test_sets, workspace, with_metrics(run.protocol, metrics))
     if kept.exists():
         _compare(kept, scores)
         return kept
@@ -318,7 +328,46 @@ def _about(run: Run, state: State) -> dict[str, Any]:
     }
 
 
-def _scores(upscaler: Upscaler, test_sets: Sequence[str], workspace: Workspace, protocol: Protocol) -> list[Score]:
+def with_metrics(protocol: Protocol, metrics: Sequence[str]) -> Protocol:
+    """The same measurement, of which more metrics are written down."""
+    return replace(protocol, metrics=tuple(dict.fromkeys([*protocol.metrics, *metrics])))
+
+
+def _leave_failure(
+    run: Run, job: Train, workspace: Workspace, error: Diverged | Exploded, made_with: dict[str, Any]
+) -> None:
+    """The folder of a run that diverged: its log up to there, bicubic's numbers, and none of its own."""
+    kept, workplace = workspace.runs / run.name, workspace.running / run.name
+    copy = carry.newest(workplace, workspace.carried(run.name), run.name)
+    log = copy.values["state"]["log"] if copy else []
+    step = error.step if isinstance(error, Diverged) else run.course.steps
+    if kept.exists():
+        before = evidence.read(kept).about.get("diverged", {}).get("step")
+        say(f"{kept.name}, repeated: diverged at step {step}, before at {before}; the evidence stays as it was")
+        return
+    protocol, scores = with_metrics(run.protocol, job.metrics), list[Score]()
+    for scale, name in product(run.scales, job.test_sets):
+        examples = TestSet(name).examples(workspace.folder, scale, protocol.degradation)
+        bicubic = judge(
+            ((image, planes, protocol.admitted(planes.interpolated)) for image, planes in examples),
+            name,
+            scale,
+            protocol=protocol,
+        )
+        scores += [replace(one, values=one.values | dict.fromkeys(protocol.metrics, math.nan)) for one in bicubic]
+    about = {
+        "recipe": described(run.recipe),
+        "diverged": {"step": step, "message": str(error)},
+        "device": run.hardware.device,
+        "precision": run.hardware.precision,
+        "mode": run.hardware.mode,
+        "store": {"shape": run.shape.as_evidence(), "digest": run.store},
+        "finished": _now(),
+    }
+    evidence.write(workspace.runs, run.name, run.subject, scores, about=about | made_with, log=log)
+
+
+def scores_of(upscaler: Upscaler, test_sets: Sequence[str], workspace: Workspace, protocol: Protocol) -> list[Score]:
     scale, how = upscaler.scale, protocol.degradation
     return [
         score

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from torch import nn
 
-from srrepro import models
+from srrepro import claims
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
 from srrepro.hardware import Hardware, Precision
@@ -86,7 +86,7 @@ def read(path: Path, workspace: Workspace) -> Arrival:
         _check(about, copy.values["state"])
         state = State(**copy.values["state"] | {"stretches": list(copy.stretches)})
         run = Run(
-            recipe=models.recipe(about["recipe"]),
+            recipe=claims.recipe(about["recipe"]),
             scale=about["scale"],
             seed=about["seed"],
             budget=about["budget"],

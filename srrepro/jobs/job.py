@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from srrepro import models
+from srrepro import claims, models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.hardware import Hardware, Precision
@@ -84,7 +84,8 @@ def recorded(job: Measure) -> Measure:
 class Train:
     """A recipe trained from scratch, then measured. `budget` is a factor on its backprops.
 
-    `scale` is None where one network serves several scales.
+    `scale` is None where one network serves several scales. `metrics` are measured besides those of its protocol.
+    `keeps_failure`: a run that diverges leaves evidence, too, which says at which step, and has no numbers.
     """
 
     name: str
@@ -92,6 +93,8 @@ class Train:
     seed: int = 0
     budget: float = 1.0
     test_sets: tuple[str, ...] = TEST_SETS
+    metrics: tuple[str, ...] = ()
+    keeps_failure: bool = False
 
 
 Job = Measure | Train
@@ -104,7 +107,7 @@ def title_of(job: Job) -> str:
 
 def test_sets(recipe: str) -> tuple[str, ...]:
     """What a trained recipe is measured on; the demo needs no download."""
-    training = models.recipe(recipe).training
+    training = claims.recipe(recipe).training
     return DEMO_TEST_SETS if training and training.set == "demo-train" else TEST_SETS
 
 
@@ -115,7 +118,7 @@ def run_of(job: Train, workspace: Workspace, precision: Precision | None = None)
     ------
     InputError : it has nothing to train, or something does not fit.
     """
-    recipe = models.recipe(job.name)
+    recipe = claims.recipe(job.name)
     if recipe.training is None:
         msg = f"{job.name} was to be trained, but has nothing to train."
         raise InputError(msg)

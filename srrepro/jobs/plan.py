@@ -1,7 +1,7 @@
 """What a suite would do: what each job lacks, whether its evidence is there, and how long it would train here."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -9,14 +9,14 @@ from time import perf_counter
 import pandas as pd
 import torch
 
-from srrepro import models
+from srrepro import claims, models
 from srrepro.data.registry import DataFolder, is_present, members
 from srrepro.data.stores import EvaluationShape
 from srrepro.errors import InputError
 from srrepro.hardware import Hardware, machine
 from srrepro.jobs.carry_out import evidence_there, settled
 from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
-from srrepro.models.recipe import digest
+from srrepro.models.recipe import Constant, OwnInit, Recipe, digest
 from srrepro.progress import in_words
 from srrepro.reporting.evidence import folders, read
 from srrepro.reporting.tables import fitting
@@ -112,7 +112,7 @@ def _evidence_of_such(job: Job, workspace: Workspace) -> bool:
     """For a training run whose name is unknown, because its store is not here: one of the same recipe, seed, budget."""
     if isinstance(job, Measure) or run_of(job, workspace, "float32").shape.path(workspace.folder).exists():
         return False
-    recipe = digest(models.recipe(job.name))
+    recipe = digest(claims.recipe(job.name))
     for folder in folders(workspace.runs):
         if not folder.name.startswith(job.name):
             continue
@@ -126,7 +126,7 @@ def _evidence_of_such(job: Job, workspace: Workspace) -> bool:
 
 def _lacking(job: Job, scales: Sequence[int], workspace: Workspace) -> Iterator[str]:
     """Sets, released weights and stores that are not here yet."""
-    training = models.recipe(job.name).training if isinstance(job, Train) else None
+    training = claims.recipe(job.name).training if isinstance(job, Train) else None
     wanted = list(filter(None, (training.set, training.validation, *training.logged))) if training else []
     for name in dict.fromkeys([*wanted, *job.test_sets]):
         if not _present(workspace.folder, name, None):
@@ -156,7 +156,7 @@ def _rate(run: Run, speed: Path, *, measures: bool) -> tuple[float | None, str]:
         return recorded, speed.name
     if not measures:
         return None, ""
-    rate = _measured(run.recipe.name, run.scale, run.hardware)
+    rate = _measured(_as_costly(run.recipe), run.scale, run.hardware)
     return rate, "" if rate is None else "measured now"
 
 
@@ -178,10 +178,18 @@ def _recorded(run: Run, speed: Path) -> float | None:
     return float(rows["samples_per_s"].iloc[-1]) if len(rows) else None
 
 
+def _as_costly(recipe: Recipe) -> Recipe:
+    """The same for all recipes whose steps cost the same: without what only decides where they lead."""
+    assert recipe.training is not None, f"{recipe.name} has nothing to train"
+    any_other = replace(recipe.training, schedule=Constant(lr=0.0), init=OwnInit(), backprops=1, epochs=None)
+    unwatched = replace(any_other, validation=None, logged=(), log_points=None, at_new_rate=None)
+    return replace(recipe, name="any", note="", training=unwatched)
+
+
 @cache
-def _measured(name: str, scale: int | None, hardware: Hardware) -> float | None:
+def _measured(recipe: Recipe, scale: int | None, hardware: Hardware) -> float | None:
     """Of steps on patches of noise, which take as long as any; None where they cannot be taken."""
-    run, device = Run(recipe=models.recipe(name), scale=scale, hardware=hardware), hardware.device
+    run, device = Run(recipe=recipe, scale=scale, hardware=hardware), hardware.device
     training, patches = run.training, run.training.patches
     channels, side = patches.takes.channels, run.shape.side
     inputs = torch.rand(training.batch, channels, side, side, device=device)

@@ -11,8 +11,12 @@ from jaxtyping import Real
 from numpy import ndarray
 from skimage.metrics import structural_similarity
 
+from srrepro.pixels.color import studio
+
 WINDOW = 11
 """Pixels across Wang's Gaussian window (sigma 1.5), the smallest plane that SSIM can be taken of."""
+EDGE = 6
+"""Pixels from the edge that count as its band: 4 + 0 + 2, by which layers of 9, 1 and 5 pixels reach."""
 
 
 def psnr(estimate: Real[ndarray, "h w *c"], reference: Real[ndarray, "h w *c"], *, shave: int, peak: float) -> float:
@@ -86,6 +90,25 @@ def ssim_doubled_range(estimate: ndarray, reference: ndarray, *, shave: int, pea
     return ssim(estimate, reference, shave=shave, peak=2 * peak)
 
 
+def psnr_inside(estimate: ndarray, reference: ndarray, *, shave: int, peak: float) -> float:
+    """`psnr` without the 6 pixels at every edge, as far as zeros around an image reach into SRCNN 9-1-5's output."""
+    return psnr(estimate, reference, shave=max(shave, EDGE), peak=peak)
+
+
+def psnr_of_edge(estimate: ndarray, reference: ndarray, *, shave: int, peak: float) -> float:
+    """`psnr` of the pixels that `psnr_inside` leaves out, the outermost included, which protocols shave."""
+    error = np.square(_shaved(estimate, 0, like=reference) - _shaved(reference, 0, like=estimate))
+    band = np.ones(error.shape, bool)
+    band[EDGE:-EDGE, EDGE:-EDGE] = False
+    mean_square = float(np.mean(error[band]))
+    return math.inf if mean_square == 0 else 10 * math.log10(peak**2 / mean_square)
+
+
+def psnr_of_y(estimate: ndarray, reference: ndarray, *, shave: int, peak: float) -> float:
+    """`psnr` of the luminance in studio range, not rounded, of two RGB images."""
+    return psnr(studio(estimate), studio(reference), shave=shave, peak=peak)
+
+
 METRICS: dict[str, Callable[..., float]] = {
     "psnr_db": psnr,
     "ssim": ssim,
@@ -93,6 +116,9 @@ METRICS: dict[str, Callable[..., float]] = {
     "ssim_uniform": ssim_uniform,
     "ssim_sample": ssim_sample,
     "ssim_doubled_range": ssim_doubled_range,
+    "psnr_db_inside": psnr_inside,
+    "psnr_db_edge": psnr_of_edge,
+    "psnr_db_y": psnr_of_y,
 }
 """By the name that they have in `scores.csv`; called as `psnr` is."""
 

@@ -39,6 +39,9 @@ DNCNN_Y = Protocol(name="dncnn-y-v1", colour="studio-float", low="rgb8", grey="r
 
 Its test code enlarges grey images as they are, in 8 bits."""
 
+RGB = Protocol(name="rgb-v1", colour="rgb", low="rgb-float", grey="rgb", rounding="rgb8")
+"""PSNR and SSIM of all three channels: MATLAB's small image in float, the result rounded in RGB. No paper prints it."""
+
 PROTOCOLS = {value.name: value for value in list(vars().values()) if isinstance(value, Protocol)}
 
 

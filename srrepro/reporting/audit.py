@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from srrepro import models
+from srrepro import claims
+from srrepro.claims.claim import Weights
+from srrepro.claims.suite import CLAIMS, candidates
 from srrepro.data.registry import sha256_of
 from srrepro.errors import InputError
 from srrepro.evaluation.weights import PLACE, shipped, shipping
 from srrepro.models.recipe import digest
 from srrepro.protocols.named import protocol_named
 from srrepro.reporting import checksums, site
+from srrepro.reporting.claims import FOLDER
 from srrepro.reporting.evidence import SUMS, WEIGHTS, Evidence, folders, read
 from srrepro.reporting.tables import differing
 
@@ -38,6 +41,7 @@ def audit(results: Path, readme: Path | None) -> list[str]:
         else:
             runs.append(run)
     problems += _of_what_ships(runs)
+    problems += _of_claims(results / FOLDER / "runs")
     if len(runs) < len(found):  # what would be made from all of them cannot be told
         return problems
     try:
@@ -71,12 +75,14 @@ def _as_listed(results: Path, found: Sequence[Path]) -> list[str]:
 def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
     if run.subject.origin != "trained":
         return
-    if digest(run.about.get("recipe")) != digest(models.recipe(run.subject.name)):
+    if digest(run.about.get("recipe")) != digest(claims.recipe(run.subject.name)):
         name = run.subject.name
         yield f"{folder} was made by another {name} than the one here. Give this one a name of its own, or train it."
+    if "diverged" in run.about:  # it may have come to no log point, and has no weights to keep
+        return
     if not run.log and "shipped" not in run.about:
         yield f"{folder} has no log.csv, though something was trained. Restore it, or delete the folder."
-    training = models.recipe(run.subject.name).training
+    training = claims.recipe(run.subject.name).training
     protocol = protocol_named(training.protocol if training else None).name
     if "shipped" not in run.about and {score.protocol for score in run.scores} != {protocol}:
         yield f"{folder} was measured under another protocol than the {protocol} of its recipe. Measure it again."
@@ -85,6 +91,20 @@ def _of_a_run(folder: Path, run: Evidence) -> Iterator[str]:
         yield f"{folder / 'run.json'} names no weights_sha256, though something was trained."
     elif beside.exists() and sha256_of(beside) != named:
         yield f"{beside} is not what {folder / 'run.json'} names by its sha256. Restore the one or the other."
+
+
+def _of_claims(place: Path) -> Iterator[str]:
+    """Runs of claims, which must be of the variants as they are now; weights in a changed network say which it was."""
+    networks = {one.name: one.network for claim in CLAIMS for one in candidates(claim) if isinstance(one, Weights)}
+    for folder in folders(place):
+        try:
+            run = read(folder)
+            if "network" not in run.about:
+                yield from _of_a_run(folder, run)
+            elif run.about["network"] != repr(networks.get(run.subject.name)):
+                yield f"{folder} was measured in another network than the one here. Delete it, and measure again."
+        except InputError as error:
+            yield str(error)
 
 
 def _of_what_ships(runs: Sequence[Evidence]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 
 from srrepro import models
 from srrepro.reporting.curves import Axis, Curve, curve, log_of
-from srrepro.reporting.inputs import AT_START, AUTHORS_CURVES, READINGS, THETA, Data
+from srrepro.reporting.inputs import AT_START, AUTHORS_CURVES, READINGS, SETTLED, THETA, Data
 from srrepro.reporting.published import published
 from srrepro.reporting.sizes import sizes
 from srrepro.reporting.speeds import SPEED
@@ -466,6 +466,37 @@ def parameters(canvas: Canvas, data: Data) -> str:
     return f"Quality against size of {len(points)} networks at x3: the best is {largest[0]}, {largest[2]:.2f} dB, {largest[1]:,} parameters."  # noqa: E501
 
 
+# The practice notes' claims.
+
+
+def claims(canvas: Canvas, data: Data) -> str:
+    """One dot and its interval a row that has a number, beside the bound that it was held against."""
+    if SETTLED not in data.others:
+        return ""
+    table = data.others[SETTLED]
+    table = table[table["estimate_db"].notna()].iloc[::-1]
+    if table.empty:
+        return ""
+    canvas.set_size_inches(WIDTH, 0.9 + 0.27 * len(table))
+    axes = canvas.add_subplot()
+    for place, row in enumerate(table.to_dict("records")):
+        colour, marker = VERDICTS[row["verdict"]]
+        ends = [[row["low_db"]], [row["high_db"]]]
+        axes.plot(ends, [[place], [place]], color=LIGHT[colour], linewidth=1.4)
+        axes.plot([row["estimate_db"]], [place], linestyle="none", marker=marker, color=LIGHT[colour])
+        axes.plot([row["threshold_db"]], [place], linestyle="none", marker="|", markersize=11, color=LIGHT["ink"])
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.axvline(0, color=LIGHT["quiet"], linewidth=0.8)
+    axes.set_yticks(range(len(table)), [f"{row['claim']}: {row['row']}" for row in table.to_dict("records")])
+    axes.set_xlabel("ahead, dB")
+    said = table["verdict"].value_counts()
+    handles = [_mark(verdict, *VERDICTS[verdict]) for verdict in VERDICTS if verdict in said]
+    _legend(axes, [*handles, _mark("bound", "ink", "|")], columns=2)
+    counted = ", ".join(f"{said[verdict]} {verdict}" for verdict in VERDICTS if verdict in said)
+    return f"Differences with their intervals of {len(table)} rows: {counted}."
+
+
+VERDICTS = {"holds": ("green", "o"), "does not hold": ("orange", "s"), "undecided": ("grey", "D")}
 FIGURES: dict[str, Callable[[Canvas, Data], str]] = {
     "gaps-measured": gaps_measured,
     "gaps-trained": gaps_trained,
@@ -476,6 +507,7 @@ FIGURES: dict[str, Callable[[Canvas, Data], str]] = {
     "gradients": gradients,
     "parameters": parameters,
     "speed": speed,
+    "claims": claims,
 }
 
 

@@ -14,6 +14,7 @@ from srrepro.reporting.evidence import Evidence, folders, read_all
 from srrepro.reporting.speeds import SPEED
 from srrepro.reporting.tables import quality
 
+SETTLED = "claims.csv"
 AUTHORS_CURVES, READINGS = "vdsr-authors-curves.csv", "vdsr-forensics.csv"
 THETA, AT_START = "vdsr-theta-gradients.csv", "vdsr-notes-gradients.csv"
 CHOICES = (AUTHORS_CURVES, READINGS, THETA, AT_START)
@@ -48,7 +49,7 @@ def digests(results: Path) -> dict[str, str]:
 
 
 def _tables(results: Path) -> list[Path]:
-    wanted = [results / SPEED, *(results / "choices" / name for name in CHOICES)]
+    wanted = [results / SPEED, results / SETTLED, *(results / "choices" / name for name in CHOICES)]
     return [path for path in wanted if path.is_file()]
 
 

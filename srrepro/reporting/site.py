@@ -27,7 +27,7 @@ from srrepro.evaluation.weights import ships
 from srrepro.protocols.named import MATLAB_Y
 from srrepro.reporting import crops, inputs, papers
 from srrepro.reporting.evidence import Evidence, distinct
-from srrepro.reporting.inputs import Data
+from srrepro.reporting.inputs import SETTLED, Data
 from srrepro.reporting.published import published_seconds
 from srrepro.reporting.speeds import PRINTED_OF, SECONDS_NOTE, SPEED
 from srrepro.reporting.tables import ORIGINS
@@ -91,6 +91,11 @@ TOLD = {
         "Quality against time",
         "One image of 1280×720, in float32. Left is faster: native is the C code of this project, plain is PyTorch as "
         "most people write it. The machines are drawn beside each other, at one quality.",
+    ),
+    "claims": (
+        "What the practice notes claim",
+        "A dot is the difference, the line its 95 % interval, the stroke the bound. Right of the bound with all of the "
+        "line the statement holds, left of it it does not. The axis is logarithmic beyond 0.1 dB.",
     ),
 }
 """A figure's title, and what one should see."""
@@ -227,6 +232,7 @@ def page(data: Data, figures: Sequence["Figure"], rows: Sequence[crops.Row], fil
         bounds={"trained": BOUND_DB, "measured": BOUND_OF_WHAT_IS_MEASURED_DB, "ssim": BOUND_SSIM},
         tables=[(one, papers.blocks(one, data.quality)) for one in papers.TABLES],
         papers=papers,
+        claims=_claims(data),
         speeds=_speeds(data),
         seconds_note=SECONDS_NOTE.partition(": ")[2],
         megapixels=MEAN_MEGAPIXELS,
@@ -287,6 +293,24 @@ def _cell(row: dict[Any, Any]) -> Cell:
     printed = "" if pd.isna(gap) else f", printed {row['published_psnr_db']:.2f}"
     whole = f"{row['model']}, {row['dataset']} ×{row['scale']}: {row['psnr_db']:.3f} dB{printed}; {told}"
     return Cell(row["run"], row["verdict"], glyph, text, whole)
+
+
+def _claims(data: Data) -> list[dict[str, str]]:
+    """Rows of `claims.csv` for people; those that have not been run are counted elsewhere."""
+    table = data.others.get(SETTLED)
+    rows: list[dict[Any, Any]] = [] if table is None else table.fillna("").to_dict("records")
+    return [
+        {
+            "claim": row["claim"],
+            "what would be true": row["statement"],
+            "ahead, dB": f"{row['estimate_db']:+.3f}" if row["estimate_db"] != "" else "",
+            "95 %": f"{row['low_db']:+.3f} to {row['high_db']:+.3f}" if row["estimate_db"] != "" else "",
+            "bound": f"{row['threshold_db']:+.3f}" if row["threshold_db"] != "" else "",
+            "verdict": row["verdict"],
+            "note": row["note"],
+        }
+        for row in rows
+    ]
 
 
 def _speeds(data: Data) -> dict[str, list[dict[str, str]]]:

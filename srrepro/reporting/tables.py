@@ -18,6 +18,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.protocols.named import PROTOCOLS
+from srrepro.reporting import claims_page
 from srrepro.reporting.evidence import Evidence, distinct, folders, read_all
 from srrepro.reporting.published import setting_of, target
 from srrepro.reporting.reached import reached
@@ -218,6 +219,8 @@ def generated(results: Path, readme: Path | None) -> dict[Path, str]:
     if (results / "unfinished").is_dir() or (results / "unfinished.csv").exists():
         carried = unfinished(results / "unfinished")
         files[results / "unfinished.csv"] = as_csv(carried)
+    if (results / claims_page.FOLDER).is_dir() or (results / claims_page.CSV).exists():
+        files |= claims_page.generated(results)
     if readme is not None:
         for page, heads in ((readme, ENGLISH), (readme.with_suffix(".zh.md"), CHINESE)):
             files |= _with_tables(page, {"results": readme_table(frame, heads)})

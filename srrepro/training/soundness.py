@@ -57,7 +57,7 @@ class Soundness:
             f"{fault} at step {step:,} ({backprops:,} backprops, learning rate {lr:g}; the gradient's norm, after any "
             f"clipping, is {norm:.3g}{before}). {on}"
         )
-        raise Diverged(msg)
+        raise Diverged(msg, step)
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> float:

@@ -7,9 +7,9 @@ from typing import get_args
 import click
 
 from srrepro.data.registry import DataFolder
-from srrepro.errors import Failed, Stopped
+from srrepro.errors import Failed, InputError, Stopped
 from srrepro.hardware import Hardware
-from srrepro.jobs import importing, plan, suites
+from srrepro.jobs import claims, importing, plan, suites
 from srrepro.jobs.carry_out import Became, carry_out, run_suite
 from srrepro.jobs.job import Train, Workspace, test_sets
 from srrepro.jobs.suites import SUITES
@@ -32,6 +32,15 @@ from srrepro.reporting.evidence import WEIGHTS, read_all
 from srrepro.reporting.evidence import read as read_run
 from srrepro.training.deadline import Deadline
 
+CLAIMS = "claims"
+"""The suite whose jobs follow from each other: the best of a grid gets further seeds."""
+carry_option = click.option(
+    "--carry",
+    "carries",
+    is_flag=True,
+    help="Whenever the run stops, write it to RESULTS/unfinished, from where any clone resumes it.",
+)
+
 
 @verb(epilog="Example: srrepro train srcnn-915-quick --scale 3")
 @recipe_argument
@@ -40,13 +49,8 @@ from srrepro.training.deadline import Deadline
 @click.option("--budget", type=a_budget, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
 @deadline_option
-@click.option(
-    "--carry",
-    "carries",
-    is_flag=True,
-    help="Whenever the run stops, write it to RESULTS/unfinished, from where any clone resumes it.",
-)
 @tensorboard_option
+@carry_option
 @trains_on
 @places
 @leaves_evidence
@@ -80,7 +84,10 @@ def train(
 
 
 @verb("run-all", epilog="Example: srrepro run-all --suite demo")
-@click.option("--suite", type=OneOf(list(SUITES)), default="t91", show_default=True)
+@click.option("--suite", type=OneOf([*SUITES, CLAIMS]), default="t91", show_default=True)
+@click.option(
+    "--claim", "names", multiple=True, metavar="CLAIM", help="Of the suite claims: this one. May be repeated."
+)
 @click.option("--budget", type=a_budget, default=1.0, show_default=True, help="Factor on every training budget.")
 @click.option("--force", is_flag=True, help="Repeat what has its evidence, and say whether the numbers are the same.")
 @click.option(
@@ -88,41 +95,57 @@ def train(
 )
 @deadline_option
 @tensorboard_option
+@carry_option
 @trains_on
 @places
 @leaves_evidence
 def run_all(
     suite: str,
+    names: tuple[str, ...],
     budget: float,
     force: bool,
     only_plan: bool,
     deadline: Deadline,
     tensorboard: Path | None,
+    carries: bool,
     hardware: Hardware,
     folder: DataFolder,
     results: Path,
 ) -> None:
-    """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped."""
-    jobs = suites.with_budget(list(SUITES[suite]()), budget)
-    workspace = Workspace(folder, results, hardware, deadline, tensorboard=tensorboard)
-    planned = plan.plan(jobs, workspace, force=force, closely=only_plan)
-    if only_plan:
-        click.echo(plan.table(planned))
-        return
-    attempts = run_suite(jobs, workspace, force=force, seconds=[each.seconds for each in planned])
+    """Prepare, train, evaluate and report everything in a suite. What has its evidence is skipped.
+
+    The suite claims settles what the practice notes claim: RESULTS/claims.md.
+    """
+    workspace = Workspace(folder, results, hardware, deadline, carries, tensorboard)
+    if suite == CLAIMS:
+        chosen = claims.named(names)
+        if only_plan:
+            click.echo(plan.table(claims.planned(chosen, workspace, budget=budget, force=force)))
+            return
+        attempts = claims.run_claims(chosen, workspace, budget=budget, force=force)
+    elif names:
+        msg = f"The claim {names[0]} was asked for, but the suite {suite} has none. Give --suite {CLAIMS}."
+        raise InputError(msg)
+    else:
+        jobs = suites.with_budget(list(SUITES[suite]()), budget)
+        planned = plan.plan(jobs, workspace, force=force, closely=only_plan)
+        if only_plan:
+            click.echo(plan.table(planned))
+            return
+        attempts = run_suite(jobs, workspace, force=force, seconds=[each.seconds for each in planned])
     written = tables.write(results, readme=None)
     click.echo(tables.terminal_table(tables.quality(read_all(results / "runs"))))
-    names: dict[Became, list[str]] = {became: [] for became in get_args(Became)}
+    ended: dict[Became, list[str]] = {became: [] for became in get_args(Became)}
     for attempt in attempts:
-        names[attempt.became].append(attempt.name)
-    counts = ", ".join(f"{len(names[became])} {became}" for became in ("done", "there already", "failed"))
+        ended[attempt.became].append(attempt.name)
+    counts = ", ".join(f"{len(ended[became])} {became}" for became in ("done", "there already", "failed"))
     click.echo(f"\n{counts}\nwritten: {', '.join(map(str, written))}; evidence: {results / 'runs'}{os.sep}")
-    if names["unfinished"]:
-        click.echo(f"out of time, the same command resumes: {', '.join(names['unfinished'])}")
-    if names["not begun"]:
-        click.echo(f"out of time, not begun: {', '.join(names['not begun'])}")
-    if names["failed"]:
-        msg = "failed: " + ", ".join(names["failed"])
+    if ended["unfinished"]:
+        click.echo(f"out of time, the same command resumes: {', '.join(ended['unfinished'])}")
+    if ended["not begun"]:
+        click.echo(f"out of time, not begun: {', '.join(ended['not begun'])}")
+    if ended["failed"]:
+        msg = "failed: " + ", ".join(ended["failed"])
         raise Failed(msg)
 
 
