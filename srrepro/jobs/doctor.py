@@ -119,7 +119,7 @@ def _compiler() -> Finding:
 
     found = compiler()
     if found is None:
-        text = "no C compiler: PyTorch computes all (mode eager), the same numbers in more time"
+        text = "no C compiler: PyTorch computes all (mode eager), the same but for rounding, in more time"
         return Finding(about="compiler", state="lacking", found=text, do="install gcc or clang, or name one with CC")
     do = "repair it, or unset CC; meanwhile give --mode eager"
     if library() is None:

@@ -36,7 +36,7 @@ class _Layer(ctypes.Structure):
     """`layer` of convolution.c."""
 
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("kernel", "planes", "filters", "padding", "rectify")),
+        *((name, ctypes.c_int64) for name in ("kernel", "planes", "filters", "padding", "rectify")),
         *((name, ctypes.c_void_p) for name in ("weights", "turned", "bias", "for_weights", "for_bias")),
     )
 

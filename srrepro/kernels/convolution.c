@@ -9,7 +9,10 @@
  * image by image, so that what one layer leaves is still in the cache when the next one takes it.
  */
 
+#include <stdint.h>
 #include <string.h>
+
+typedef int64_t size; /* not long, which has 32 bits on Windows: the planes of one image may be more bytes */
 
 #if defined(__AVX512F__)
 #define LANES 16
@@ -32,7 +35,7 @@ typedef int lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias))
 
 /* sums[r][:] = start[r * start_row] + sum over o, i of a[o * a_outer + i * a_inner + r * a_row] * b[o * b_outer + i * b_inner] */
 typedef struct {
-    long outer, inner, a_outer, a_inner, a_row, b_outer, b_inner, start_row, sums_row;
+    size outer, inner, a_outer, a_inner, a_row, b_outer, b_inner, start_row, sums_row;
 } walk;
 
 typedef void product(const walk *, const float *a, const float *b, const float *start, float *sums);
@@ -44,10 +47,10 @@ typedef void product(const walk *, const float *a, const float *b, const float *
         _Pragma("GCC unroll 12") for (int r = 0; r < ROWS; r++)                                                        \
             _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++)                                                    \
                 sum[r][v] = LOAD(start + r * g->start_row + v * LANES);                                                \
-        const long inner = g->inner, a_inner = g->a_inner, a_row = g->a_row, b_inner = g->b_inner;                     \
-        for (long o = 0; o < g->outer; o++) {                                                                          \
+        const size inner = g->inner, a_inner = g->a_inner, a_row = g->a_row, b_inner = g->b_inner;                     \
+        for (size o = 0; o < g->outer; o++) {                                                                          \
             const float *x = a + o * g->a_outer, *y = b + o * g->b_outer;                                              \
-            for (long i = 0; i < inner; i++, x += a_inner, y += b_inner) {                                             \
+            for (size i = 0; i < inner; i++, x += a_inner, y += b_inner) {                                             \
                 vec factor[WIDTH];                                                                                     \
                 _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) factor[v] = LOAD(y + v * LANES);               \
                 _Pragma("GCC unroll 12") for (int r = 0; r < ROWS; r++)                                                \
@@ -72,13 +75,13 @@ static product *const PRODUCTS[5][HIGHEST + 1] = {
 };
 
 /* The product for any number of rows and of columns (a multiple of LANES), in blocks of nearly equal size. */
-static void multiply(const walk *g, long rows, long columns, const float *a, const float *b, const float *start,
+static void multiply(const walk *g, size rows, size columns, const float *a, const float *b, const float *start,
                      float *sums) {
-    for (long column = 0, width; column < columns; column += width * LANES) {
+    for (size column = 0, width; column < columns; column += width * LANES) {
         width = (columns - column) / LANES < WIDEST ? (columns - column) / LANES : WIDEST;
-        const long highest = width > 2 ? 6 : REGISTERS / width < HIGHEST ? REGISTERS / width : HIGHEST;
-        for (long row = 0, blocks = (rows + highest - 1) / highest; blocks > 0; blocks--) {
-            const long height = (rows - row + blocks - 1) / blocks;
+        const size highest = width > 2 ? 6 : REGISTERS / width < HIGHEST ? REGISTERS / width : HIGHEST;
+        for (size row = 0, blocks = (rows + highest - 1) / highest; blocks > 0; blocks--) {
+            const size height = (rows - row + blocks - 1) / blocks;
             PRODUCTS[width][height](g, a + row * g->a_row, b + column, start + row * g->start_row + column,
                                     sums + row * g->sums_row + column);
             row += height;
@@ -96,23 +99,23 @@ static inline vec positive(vec v) { return (vec)((v > 0) & (lanes)v); }
 
 /* out[y][x][:] = bias + sum over the kernel of in[y + i][x + j][:] * weights[i][j][:][:], then zero for less than zero if
  * `rectify`; for the rows from `first` to before `last` of all images, counted on: what one thread does. */
-void convolve(const float *in, long first, long last, long height, long width, long planes, const float *weights,
-              const float *bias, long kernel, long filters, long rectify, float *out) {
-    const long length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
+void convolve(const float *in, size first, size last, size height, size width, size planes, const float *weights,
+              const float *bias, size kernel, size filters, size rectify, float *out) {
+    const size length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
     const walk g = {kernel, length, width * planes, 1, planes, length * filters, filters, 0, filters};
-    for (long row = first; row < last; row++) {
+    for (size row = first; row < last; row++) {
         const float *from = in + (row / rows * height + row % rows) * width * planes;
         float *to = out + row * columns * filters;
         if (filters > 1) {
             multiply(&g, columns, filters, from, weights, bias, to);
-            for (long i = 0; rectify && i < columns * filters; i += LANES) STORE(to + i, positive(LOAD(to + i)));
+            for (size i = 0; rectify && i < columns * filters; i += LANES) STORE(to + i, positive(LOAD(to + i)));
             continue;
         }
-        for (long x = 0; x < columns; x++, from += planes) {
+        for (size x = 0; x < columns; x++, from += planes) {
             vec even = {0}, odd = {0};
-            for (long i = 0; i < kernel; i++) {
+            for (size i = 0; i < kernel; i++) {
                 const float *a = from + i * width * planes, *b = weights + i * length;
-                long j = 0;
+                size j = 0;
                 for (; j + LANES < length; j += 2 * LANES) {
                     even += LOAD(a + j) * LOAD(b + j);
                     odd += LOAD(a + j + LANES) * LOAD(b + j + LANES);
@@ -126,12 +129,12 @@ void convolve(const float *in, long first, long last, long height, long width, l
 }
 
 /* weights[i][j][:][:] += sum over y, x of in[y + i][x + j][:] * out[y][x][:] */
-void convolve_weights(const float *in, long first, long last, long height, long width, long planes, const float *out,
-                      long kernel, long filters, float *weights) {
-    const long length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
+void convolve_weights(const float *in, size first, size last, size height, size width, size planes, const float *out,
+                      size kernel, size filters, float *weights) {
+    const size length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
     const walk g = {1, columns, 0, planes, 1, 0, filters, filters, filters};
-    for (long row = first; row < last; row++)
-        for (long i = 0; i < kernel; i++) {
+    for (size row = first; row < last; row++)
+        for (size i = 0; i < kernel; i++) {
             float *sums = weights + i * length * filters;
             multiply(&g, length, filters, in + (row / rows * height + row % rows + i) * width * planes,
                      out + row * columns * filters, sums, sums);
@@ -140,10 +143,10 @@ void convolve_weights(const float *in, long first, long last, long height, long 
 
 /* The gradient before a rectifier that gave `out` (null: there was none), and bias += its sum over the pixels. */
 #define RECTIFY_BACK(WIDTH)                                                                                            \
-    static void rectify_back_##WIDTH(const float *gradient, const float *out, long pixels, long filters,               \
+    static void rectify_back_##WIDTH(const float *gradient, const float *out, size pixels, size filters,               \
                                      float *before, float *bias) {                                                     \
         vec sum[WIDTH] = {{0}};                                                                                        \
-        for (long i = 0; i < pixels * filters; i += filters)                                                           \
+        for (size i = 0; i < pixels * filters; i += filters)                                                           \
             _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) {                                                  \
                 vec value = LOAD(gradient + i + v * LANES);                                                            \
                 if (out) {                                                                                             \
@@ -155,8 +158,8 @@ void convolve_weights(const float *in, long first, long last, long height, long 
         for (int v = 0; v < WIDTH; v++) STORE(bias + v * LANES, LOAD(bias + v * LANES) + sum[v]);                      \
     }
 RECTIFY_BACK(1) RECTIFY_BACK(2) RECTIFY_BACK(4)
-void rectify_back(const float *gradient, const float *out, long pixels, long filters, float *before, float *bias) {
-    long c = 0;
+void rectify_back(const float *gradient, const float *out, size pixels, size filters, float *before, float *bias) {
+    size c = 0;
     for (; c + 4 * LANES <= filters; c += 4 * LANES)
         rectify_back_4(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
     for (; c + 2 * LANES <= filters; c += 2 * LANES)
@@ -165,7 +168,7 @@ void rectify_back(const float *gradient, const float *out, long pixels, long fil
         rectify_back_1(gradient + c, out ? out + c : out, pixels, filters, before + c, bias + c);
     if (filters == 1) {
         double sum = 0;
-        for (long i = 0; i < pixels; i++) {
+        for (size i = 0; i < pixels; i++) {
             const float value = out && out[i] <= 0 ? 0 : gradient[i];
             if (out) before[i] = value;
             sum += value;
@@ -241,9 +244,9 @@ static inline __attribute__((always_inline)) void filter_interpolate(const vec u
 
 /* to = T from T^T, where T is a transform from N to M values, for every channel of a tile. */
 #define TRANSFORM_TILE(NAME, TRANSFORM, N, M)                                                                          \
-    static void NAME(const float *from, long row, long column, float *to, long to_row, long to_column,                 \
-                     long channels) {                                                                                  \
-        for (long c = 0; c < channels; c += LANES) {                                                                   \
+    static void NAME(const float *from, size row, size column, float *to, size to_row, size to_column,                 \
+                     size channels) {                                                                                  \
+        for (size c = 0; c < channels; c += LANES) {                                                                   \
             vec half[N][M];                                                                                            \
             _Pragma("GCC unroll 8") for (int j = 0; j < N; j++) {                                                      \
                 vec values[N];                                                                                         \
@@ -279,28 +282,28 @@ TRANSFORM_TILE(transpose_filters_3, FILTER_INTERPOLATE_3, 8, 3)
 TRANSFORM_TILE(transpose_filters_5, FILTER_INTERPOLATE_5, 8, 5)
 
 /* filters [kernel][kernel][count] to [64][count], and back for gradients; count is planes times filters */
-void winograd_filters(const float *weights, long kernel, long count, float *transformed) {
+void winograd_filters(const float *weights, size kernel, size count, float *transformed) {
     (kernel == 3 ? transform_filters_3 : transform_filters_5)(weights, kernel * count, count, transformed,
                                                               REACH * count, count, count);
 }
-void winograd_filters_back(const float *transformed, long kernel, long count, float *weights) {
+void winograd_filters_back(const float *transformed, size kernel, size count, float *weights) {
     (kernel == 3 ? transpose_filters_3 : transpose_filters_5)(transformed, REACH * count, count, weights,
                                                               kernel * count, count, count);
 }
 
-static long smaller(long a, long b) { return a < b ? a : b; }
+static size smaller(size a, size b) { return a < b ? a : b; }
 
 /* The tile's `side` x `side` pixels from (y, x) on, zero beyond the image; copied only where the image ends. */
-static const float *pixels(const float *image, long height, long width, long channels, long y, long x, long side,
-                           float *copy, long *row) {
+static const float *pixels(const float *image, size height, size width, size channels, size y, size x, size side,
+                           float *copy, size *row) {
     if (y >= 0 && x >= 0 && y + side <= height && x + side <= width) {
         *row = width * channels;
         return image + (y * width + x) * channels;
     }
     *row = side * channels;
     memset(copy, 0, sizeof(float) * side * side * channels);
-    const long first = x < 0 ? -x : 0, last = smaller(side, width - x);
-    for (long i = 0; i < side; i++)
+    const size first = x < 0 ? -x : 0, last = smaller(side, width - x);
+    for (size i = 0; i < side; i++)
         if (y + i >= 0 && y + i < height && first < last)
             memcpy(copy + (i * side + first) * channels, image + ((y + i) * width + x + first) * channels,
                    sizeof(float) * (last - first) * channels);
@@ -310,36 +313,36 @@ static const float *pixels(const float *image, long height, long width, long cha
 /* out = bias + the convolution of in, with `padding` zeros around, rectified or not; for the tiles from `begin` to before
  * `end` of all images, counted on: what one thread does. `transformed` comes from winograd_filters; `work` has room for
  * winograd_room(planes, filters) floats. */
-void winograd(const float *in, long begin, long end, long height, long width, long planes, const float *transformed,
-              const float *bias, long kernel, long padding, long filters, long rectify, float *out, float *work) {
-    const long rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
-    const long side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
-    const long from = TILES * planes | 16, to = TILES * filters | 16; /* 16: no two points on one line of the cache */
+void winograd(const float *in, size begin, size end, size height, size width, size planes, const float *transformed,
+              const float *bias, size kernel, size padding, size filters, size rectify, float *out, float *work) {
+    const size rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
+    const size side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
+    const size from = TILES * planes | 16, to = TILES * filters | 16; /* 16: no two points on one line of the cache */
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
     const walk g = {1, planes, 0, 1, planes, 0, filters, 0, filters};
     static const float none[MOST_PLANES];
-    const long parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
-    for (long part = 0, first = begin, here; part < parts; part++, first += here) {
+    const size parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
+    for (size part = 0, first = begin, here; part < parts; part++, first += here) {
         here = (end - first + parts - part - 1) / (parts - part);
-        for (long t = 0; t < here; t++) {
-            const long image = (first + t) / (down * across), place = (first + t) % (down * across);
-            long row;
+        for (size t = 0; t < here; t++) {
+            const size image = (first + t) / (down * across), place = (first + t) % (down * across);
+            size row;
             const float *square = pixels(in + image * height * width * planes, height, width, planes,
                                          place / across * side - padding, place % across * side - padding, REACH, tile,
                                          &row);
             transform_input(square, row, planes, values + t * planes, REACH * from, from, planes);
         }
-        for (long p = 0; p < POINTS; p++)
+        for (size p = 0; p < POINTS; p++)
             multiply(&g, here, filters, values + p * from, transformed + p * planes * filters, none, sums + p * to);
-        for (long t = 0; t < here; t++) {
-            const long image = (first + t) / (down * across), place = (first + t) % (down * across);
-            const long y = place / across * side, x = place % across * side;
+        for (size t = 0; t < here; t++) {
+            const size image = (first + t) / (down * across), place = (first + t) % (down * across);
+            const size y = place / across * side, x = place % across * side;
             (kernel == 3 ? transform_output_3 : transform_output_5)(sums + t * filters, REACH * to, to, tile,
                                                                     side * filters, filters, filters);
-            for (long i = 0; i < smaller(side, rows - y); i++) {
+            for (size i = 0; i < smaller(side, rows - y); i++) {
                 float *pixel = out + ((image * rows + y + i) * columns + x) * filters;
-                for (long j = 0; j < smaller(side, columns - x); j++, pixel += filters)
-                    for (long c = 0; c < filters; c += LANES) {
+                for (size j = 0; j < smaller(side, columns - x); j++, pixel += filters)
+                    for (size c = 0; c < filters; c += LANES) {
                         const vec value = LOAD(tile + (i * side + j) * filters + c) + LOAD(bias + c);
                         STORE(pixel + c, rectify ? positive(value) : value);
                     }
@@ -349,19 +352,19 @@ void winograd(const float *in, long begin, long end, long height, long width, lo
 }
 
 /* transformed += the gradient by the transformed filters */
-void winograd_weights(const float *in, long begin, long end, long height, long width, long planes, const float *out,
-                      long kernel, long padding, long filters, float *transformed, float *work) {
-    const long rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
-    const long side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
-    const long from = TILES * planes | 16, to = TILES * filters | 16;
+void winograd_weights(const float *in, size begin, size end, size height, size width, size planes, const float *out,
+                      size kernel, size padding, size filters, float *transformed, float *work) {
+    const size rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
+    const size side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
+    const size from = TILES * planes | 16, to = TILES * filters | 16;
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
-    const long parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
-    for (long part = 0, first = begin, here; part < parts; part++, first += here) {
+    const size parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
+    for (size part = 0, first = begin, here; part < parts; part++, first += here) {
         here = (end - first + parts - part - 1) / (parts - part);
-        for (long t = 0; t < here; t++) {
-            const long image = (first + t) / (down * across), place = (first + t) % (down * across);
-            const long y = place / across * side, x = place % across * side;
-            long row;
+        for (size t = 0; t < here; t++) {
+            const size image = (first + t) / (down * across), place = (first + t) % (down * across);
+            const size y = place / across * side, x = place % across * side;
+            size row;
             const float *square = pixels(in + image * height * width * planes, height, width, planes, y - padding,
                                          x - padding, REACH, tile, &row);
             transform_input(square, row, planes, values + t * planes, REACH * from, from, planes);
@@ -370,51 +373,51 @@ void winograd_weights(const float *in, long begin, long end, long height, long w
                                                                     REACH * to, to, filters);
         }
         const walk g = {1, here, 0, planes, 1, 0, filters, filters, filters};
-        for (long p = 0; p < POINTS; p++) {
+        for (size p = 0; p < POINTS; p++) {
             float *gradient = transformed + p * planes * filters;
             multiply(&g, planes, filters, values + p * from, sums + p * to, gradient, gradient);
         }
     }
 }
 
-long winograd_room(long planes, long filters) {
-    const long most = planes > filters ? planes : filters;
+size winograd_room(size planes, size filters) {
+    const size most = planes > filters ? planes : filters;
     return POINTS * (TILES * (planes + filters) + 32 + most);
 }
 
 /* ---- A network: one layer after another ---- */
 
 typedef struct {
-    long kernel, planes, filters, padding, rectify;
+    size kernel, planes, filters, padding, rectify;
     const float *weights, *turned; /* for `convolve`, or transformed for `winograd`; turned: for the gradient by the input */
     const float *bias;
     float *for_weights, *for_bias; /* gradients, added to; alike, but of one filter turned and with its sides swapped */
 } layer;
 
-static long in_tiles(const layer *l) { return (l->kernel == 3 || l->kernel == 5) && l->planes > 1 && l->filters > 1; }
+static size in_tiles(const layer *l) { return (l->kernel == 3 || l->kernel == 5) && l->planes > 1 && l->filters > 1; }
 
-static long grown(const layer *l, long side) { return side + 2 * l->padding - l->kernel + 1; }
+static size grown(const layer *l, size side) { return side + 2 * l->padding - l->kernel + 1; }
 
 /* in with `border` zeros around it; itself where there is none */
-static const float *bordered(const float *in, long height, long width, long planes, long border, float *copy) {
+static const float *bordered(const float *in, size height, size width, size planes, size border, float *copy) {
     if (border == 0) return in;
-    const long wider = width + 2 * border;
+    const size wider = width + 2 * border;
     memset(copy, 0, sizeof(float) * (height + 2 * border) * wider * planes);
-    for (long y = 0; y < height; y++)
+    for (size y = 0; y < height; y++)
         memcpy(copy + ((y + border) * wider + border) * planes, in + y * width * planes, sizeof(float) * width * planes);
     return copy;
 }
 
 /* What a chain needs beside its planes: an image with its border, two gradients of an image, winograd's own. */
 typedef struct {
-    long bordered, gradient, tiles;
+    size bordered, gradient, tiles;
 } room;
 
-static room room_of(const layer *layers, long count, long height, long width) {
+static room room_of(const layer *layers, size count, size height, size width) {
     room r = {0, 0, 0};
     for (const layer *l = layers; l < layers + count; l++) {
-        const long most = l->planes > l->filters ? l->planes : l->filters, wider = 2 * (l->kernel - 1);
-        const long pixels = (height + wider) * (width + wider), tiles = winograd_room(l->planes, l->filters);
+        const size most = l->planes > l->filters ? l->planes : l->filters, wider = 2 * (l->kernel - 1);
+        const size pixels = (height + wider) * (width + wider), tiles = winograd_room(l->planes, l->filters);
         if (r.bordered < pixels * most) r.bordered = pixels * most;
         if (in_tiles(l) && r.tiles < tiles) r.tiles = tiles;
         if (r.gradient < height * width * l->planes) r.gradient = height * width * l->planes;
@@ -424,20 +427,20 @@ static room room_of(const layer *layers, long count, long height, long width) {
     return r;
 }
 
-long chain_room(const layer *layers, long count, long height, long width) {
+size chain_room(const layer *layers, size count, size height, size width) {
     const room r = room_of(layers, count, height, width);
     return r.bordered + 2 * r.gradient + r.tiles;
 }
 
 /* planes[i]: what layer i makes of all images */
-void chain_forward(const layer *layers, long count, const float *in, long images, long height, long width,
+void chain_forward(const layer *layers, size count, const float *in, size images, size height, size width,
                    float *const *planes, float *work) {
-    for (long image = 0; image < images; image++) {
+    for (size image = 0; image < images; image++) {
         const float *from = in + image * height * width * layers->planes;
-        long h = height, w = width;
-        for (long i = 0; i < count; i++) {
+        size h = height, w = width;
+        for (size i = 0; i < count; i++) {
             const layer *l = layers + i;
-            const long rows = grown(l, h), columns = grown(l, w), side = TILE(l->kernel);
+            const size rows = grown(l, h), columns = grown(l, w), side = TILE(l->kernel);
             float *to = planes[i] + image * rows * columns * l->filters;
             if (in_tiles(l))
                 winograd(from, 0, (rows + side - 1) / side * ((columns + side - 1) / side), h, w, l->planes, l->weights,
@@ -451,20 +454,20 @@ void chain_forward(const layer *layers, long count, const float *in, long images
 }
 
 /* Gradients of all layers from the gradient by the last one's output; `planes` is what chain_forward left. */
-void chain_back(const layer *layers, long count, const float *in, long images, long height, long width,
+void chain_back(const layer *layers, size count, const float *in, size images, size height, size width,
                 float *const *planes, const float *gradient, float *work) {
     static const float none[MOST_PLANES];
     const room r = room_of(layers, count, height, width);
     float *copy = work, *own = copy + r.bordered, *other = own + r.gradient, *tiles = other + r.gradient;
-    long h = height, w = width;
+    size h = height, w = width;
     for (const layer *l = layers; l < layers + count; l++) h = grown(l, h), w = grown(l, w);
-    const long last_rows = h, last_columns = w;
-    for (long image = 0; image < images; image++) {
-        long rows = last_rows, columns = last_columns;
+    const size last_rows = h, last_columns = w;
+    for (size image = 0; image < images; image++) {
+        size rows = last_rows, columns = last_columns;
         const float *out = gradient + image * rows * columns * layers[count - 1].filters;
-        for (long i = count - 1; i >= 0; i--) {
+        for (size i = count - 1; i >= 0; i--) {
             const layer *l = layers + i;
-            const long side = TILE(l->kernel), back = l->kernel - 1 - l->padding;
+            const size side = TILE(l->kernel), back = l->kernel - 1 - l->padding;
             h = rows - 2 * l->padding + l->kernel - 1, w = columns - 2 * l->padding + l->kernel - 1;
             const float *from = (i ? planes[i - 1] : in) + image * h * w * l->planes;
             rectify_back(out, l->rectify ? planes[i] + image * rows * columns * l->filters : 0, rows * columns,

@@ -7,58 +7,62 @@
  * after either.
  */
 
+#include <stdint.h>
+
+typedef int64_t size; /* not long, which has 32 bits on Windows, where PyTorch's whole numbers have 64, too */
+
 #define LANES 32
 #define BLOCK 8 /* doubles of a cache line */
 
-static inline __attribute__((always_inline)) void sums_of(const double *in, long step, const long *at,
-                                                          const double *weights, long taps, long lanes, double *out) {
+static inline __attribute__((always_inline)) void sums_of(const double *in, size step, const size *at,
+                                                          const double *weights, size taps, size lanes, double *out) {
     double sum[LANES];
-    for (long l = 0; l < lanes; l++) sum[l] = weights[0] * in[at[0] * step + l];
-    for (long t = 1; t < taps - 1; t++)
-        for (long l = 0; l < lanes; l++) sum[l] = sum[l] + weights[t] * in[at[t] * step + l];
+    for (size l = 0; l < lanes; l++) sum[l] = weights[0] * in[at[0] * step + l];
+    for (size t = 1; t < taps - 1; t++)
+        for (size l = 0; l < lanes; l++) sum[l] = sum[l] + weights[t] * in[at[t] * step + l];
     const double weight = weights[taps - 1], *last = in + at[taps - 1] * step;
-    for (long l = 0; l < lanes; l++) out[l] = __builtin_fma(weight, last[l], sum[l]);
+    for (size l = 0; l < lanes; l++) out[l] = __builtin_fma(weight, last[l], sum[l]);
 }
 
-static void sums(const double *in, long step, const long *at, const double *weights, long taps, long lanes,
-                 long rounded, double *out) {
+static void sums(const double *in, size step, const size *at, const double *weights, size taps, size lanes,
+                 size rounded, double *out) {
     if (lanes == LANES)
         sums_of(in, step, at, weights, taps, LANES, out); /* all in registers */
     else
         sums_of(in, step, at, weights, taps, lanes, out);
     if (!rounded) return;
-    for (long l = 0; l < lanes; l++) {
+    for (size l = 0; l < lanes; l++) {
         const double half_up = __builtin_floor(out[l] + 0.5);
         out[l] = half_up < 0 ? 0 : half_up > 255 ? 255 : half_up;
     }
 }
 
-static long least(long a, long b) { return a < b ? a : b; }
+static size least(size a, size b) { return a < b ? a : b; }
 
 /* `turned` is room for width * LANES doubles: a band with its rows side by side. */
-void resize(const double *in, long planes, long height, long width, long rows, long columns, const long *at_rows,
-            const long *at_columns, const double *weights, long taps, long rounded, double *turned, double *out) {
+void resize(const double *in, size planes, size height, size width, size rows, size columns, const size *at_rows,
+            const size *at_columns, const double *weights, size taps, size rounded, double *turned, double *out) {
     double some[LANES * LANES];
-    for (long p = 0; p < planes; p++, in += height * width, out += rows * columns)
-        for (long top = 0; top < rows; top += LANES) {
-            const long band = least(LANES, rows - top);
-            for (long left = 0; left < width; left += LANES) {
-                const long lanes = least(LANES, width - left);
-                for (long r = 0; r < band; r++) {
-                    const long t = (top + r) * taps;
+    for (size p = 0; p < planes; p++, in += height * width, out += rows * columns)
+        for (size top = 0; top < rows; top += LANES) {
+            const size band = least(LANES, rows - top);
+            for (size left = 0; left < width; left += LANES) {
+                const size lanes = least(LANES, width - left);
+                for (size r = 0; r < band; r++) {
+                    const size t = (top + r) * taps;
                     sums(in + left, width, at_rows + t, weights + t, taps, lanes, rounded, some + r * LANES);
                 }
-                for (long l = 0; l < lanes; l++)
-                    for (long r = 0; r < band; r++) turned[(left + l) * LANES + r] = some[r * LANES + l];
+                for (size l = 0; l < lanes; l++)
+                    for (size r = 0; r < band; r++) turned[(left + l) * LANES + r] = some[r * LANES + l];
             }
-            for (long left = 0; left < columns; left += BLOCK) {
-                const long block = least(BLOCK, columns - left);
-                for (long c = 0; c < block; c++) {
-                    const long t = (left + c) * taps;
+            for (size left = 0; left < columns; left += BLOCK) {
+                const size block = least(BLOCK, columns - left);
+                for (size c = 0; c < block; c++) {
+                    const size t = (left + c) * taps;
                     sums(turned, LANES, at_columns + t, weights + t, taps, band, rounded, some + c * LANES);
                 }
-                for (long r = 0; r < band; r++)
-                    for (long c = 0; c < block; c++) out[(top + r) * columns + left + c] = some[c * LANES + r];
+                for (size r = 0; r < band; r++)
+                    for (size c = 0; c < block; c++) out[(top + r) * columns + left + c] = some[c * LANES + r];
             }
         }
 }
