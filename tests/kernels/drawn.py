@@ -83,7 +83,9 @@ def layers(kernel, planes, filters, padding, height, width, images, threads, rec
     assert out.grad_fn is not None
     gradient = torch.randn_like(expected) * (expected.abs() > 1e-4)
     by = [inputs, *layer.parameters()]
-    for found, theirs in zip(torch.autograd.grad(out, by, gradient), torch.autograd.grad(expected, by, gradient), strict=True):
+    for found, theirs in zip(
+        torch.autograd.grad(out, by, gradient), torch.autograd.grad(expected, by, gradient), strict=True
+    ):
         same(found, theirs)
 
 
