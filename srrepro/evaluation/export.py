@@ -167,7 +167,7 @@ def _write_onnx(upscaler: Upscaler, about: dict[str, str], part: Path, target: P
     import onnxruntime
 
     name = upscaler.takes.name.replace("-", "_")
-    model = _as_onnx(upscaler, name)
+    model = as_onnx(upscaler, name)
     onnx.helper.set_model_props(model, about)
     model.producer_name, model.producer_version = "srrepro", srrepro.__version__
     onnx.checker.check_model(model, full_check=True)
@@ -181,8 +181,8 @@ def _write_onnx(upscaler: Upscaler, about: dict[str, str], part: Path, target: P
     return Exported(about, _checked(upscaler, estimate, target))
 
 
-def _as_onnx(upscaler: Upscaler, name: str) -> Any:
-    """Batch, height and width are free."""
+def as_onnx(upscaler: Upscaler, name: str) -> Any:
+    """A network as an ONNX model whose input has that name; batch, height and width are free."""
     network = copy.deepcopy(upscaler.network).eval().to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     sides = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), _quiet("torch.onnx"):  # of what PyTorch does not find, and will do otherwise

@@ -23,6 +23,7 @@ from srrepro.evaluation import foreign, weights
 from srrepro.evaluation.arrays import READERS, STATE_DICTS
 from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware
+from srrepro.kernels.bands import Bands
 from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
 from srrepro.models.recipe import Input, takes
 from srrepro.pixels.color import as_rgb, rgb_of, to_ycbcr
@@ -50,10 +51,11 @@ class Upscaler:
     It runs in float32, or in bfloat16 if `hardware` names that, which is for pictures: it costs the weights of
     srcnn-915-quick 0.05, 0.09 and 0.11 dB on Set5 at x2, x3 and x4.
 
-    An image whose planes would take more than the hardware's memory is computed in tiles. They overlap by the network's
-    `radius`, as far as an input pixel reaches, so the estimate is the whole image's but for rounding, and its PSNR is
-    within 0.001 dB. Equal bits are not to be had: PyTorch sums in another order for another size; in C the squares of
-    Winograd's algorithm begin where a tile does, and what rounding they share goes 6 pixels farther with every layer,
+    A chain of convolutions is computed in bands of some rows, in mode native. Of other networks, an image whose planes
+    would take more than the hardware's memory is computed in tiles. They overlap by the network's `radius`, as far as an
+    input pixel reaches, so the estimate is the whole image's but for rounding, and its PSNR is within 0.001 dB. Equal
+    bits are not to be had: PyTorch sums in another order for another size; in C the squares of Winograd's algorithm
+    begin where a tile or a thread's columns do, and what rounding they share goes 6 pixels farther with every layer,
     where a pixel goes 1. A network without a radius is never tiled.
 
     Raises
@@ -69,7 +71,7 @@ class Upscaler:
 
     def __post_init__(self) -> None:
         self._check_output()
-        least = (4 * self._radius + 1) ** 2 * self._bytes_per_pixel
+        least = self._in_bands.least() if self._in_bands else (4 * self._radius + 1) ** 2 * self._bytes_per_pixel
         if self._radius and self.hardware.memory < least:
             reach = 2 * self._radius + 1
             msg = (
@@ -118,6 +120,8 @@ class Upscaler:
     @cached_property
     def _bytes_per_pixel(self) -> int:
         """Of its input: the planes before and after a layer exist at the same time, and once more if it pads them."""
+        if self._in_bands is not None:
+            return 8
         most = 4
 
         def note(_layer: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
@@ -147,6 +151,9 @@ class Upscaler:
             msg = f"{self.subject.name} takes {self.takes.name}, but was given an image of {channels} channels."
             raise InputError(msg)
         self.network.eval()
+        if self._in_bands is not None:
+            plane = image.astype(np.float32, copy=False)
+            return self._in_bands(plane, threads=self._on.shared_by, memory=self.hardware.memory)
         planes = torch.from_numpy(np.ascontiguousarray(image, np.float32))
         planes = planes[None] if image.ndim == 2 else planes.movedim(2, 0)
         height, width = planes.shape[1:]
@@ -191,6 +198,10 @@ class Upscaler:
 
     def _convolutions(self) -> AbstractContextManager[Any]:
         return Native(self._on.shared_by, self._pairs) if self._on.mode == "native" else nullcontext()
+
+    @cached_property
+    def _in_bands(self) -> Bands | None:
+        return Bands.of(self.network.eval()) if self._on.mode == "native" else None
 
     @cached_property
     def _pairs(self) -> Pairs:

@@ -32,7 +32,7 @@ class Layer:
     rectify: bool = False
 
 
-class _Layer(ctypes.Structure):
+class CLayer(ctypes.Structure):
     """`layer` of convolution.c."""
 
     _fields_ = (
@@ -156,7 +156,7 @@ class Room:
 
     def __init__(self, weights: list["Weights"], count: int, height: int, width: int) -> None:
         self.shape = count, height, width
-        self.layers = (_Layer * len(weights))()
+        self.layers = (CLayer * len(weights))()
         self.planes: list[Tensor] = []  # the last one, with its one plane, as PyTorch has images
         self.gradients: list[Tensor] = []
         rows, columns = height, width
@@ -199,7 +199,7 @@ class Weights:
         else:
             into.view(weight.shape).copy_(weight)
 
-    def describe(self, c_layer: _Layer) -> tuple[Tensor, Tensor]:
+    def describe(self, c_layer: CLayer) -> tuple[Tensor, Tensor]:
         """The layer to the C functions; where they will add its gradients to."""
         gradient, by_bias = torch.empty(self.points, self.inputs, self.filters), torch.empty(self.filters)
         c_layer.kernel, c_layer.planes, c_layer.filters = self.kernel, self.inputs, self.filters

@@ -17,6 +17,8 @@ FUNCTIONS = {
     "chain_forward": (POINTER, NUMBER, POINTER, *[NUMBER] * 3, POINTER, POINTER),
     "chain_back": (POINTER, NUMBER, POINTER, *[NUMBER] * 3, POINTER, POINTER, POINTER),
     "chain_room": (POINTER, NUMBER, NUMBER, NUMBER),
+    "chain_bands": (POINTER, NUMBER, POINTER, *[NUMBER] * 6, POINTER, POINTER),
+    "bands_room": (POINTER, *[NUMBER] * 5),
 }
 
 
@@ -25,5 +27,5 @@ def library() -> ctypes.CDLL | None:
     """The compiled functions, or None where there is no C compiler that makes them."""
     functions = compiled("kernels/convolution", FUNCTIONS)
     if functions is not None:
-        functions.winograd_room.restype = functions.chain_room.restype = NUMBER
+        functions.winograd_room.restype = functions.chain_room.restype = functions.bands_room.restype = NUMBER
     return functions

@@ -89,43 +89,82 @@ static void multiply(const walk *g, size rows, size columns, const float *a, con
     }
 }
 
-static float total(vec v) {
-    float sum = 0;
-    for (int i = 0; i < LANES; i++) sum += v[i];
-    return sum;
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline float total(vec v) {
+    const four *parts = (const four *)&v;
+    four sum = parts[0];
+    for (int i = 1; i < LANES / 4; i++) sum += parts[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 static inline vec positive(vec v) { return (vec)((v > 0) & (lanes)v); }
+
+/* `columns` values of one filter: every vector of planes that is loaded serves all the pixels that it is a neighbour of. */
+#define SPAN 8
+#define TO_ONE(KERNEL)                                                                                                 \
+    static void to_one_##KERNEL(const float *in, size in_row, size columns, size planes, const float *weights,         \
+                                float bias, size rectify, float *out) {                                                \
+        for (size x = 0; x < columns; x += SPAN) {                                                                     \
+            const size first = x + SPAN < columns ? x : columns - SPAN; /* the last span begins earlier */             \
+            vec sum[SPAN] = {{0}};                                                                                     \
+            for (size i = 0; i < KERNEL; i++)                                                                          \
+                for (size c = 0; c < planes; c += LANES) {                                                             \
+                    const float *a = in + i * in_row + first * planes + c, *b = weights + i * KERNEL * planes + c;     \
+                    vec factor[KERNEL];                                                                                \
+                    _Pragma("GCC unroll 8") for (int j = 0; j < KERNEL; j++) factor[j] = LOAD(b + j * planes);         \
+                    _Pragma("GCC unroll 16") for (int p = 0; p < SPAN + KERNEL - 1; p++) {                             \
+                        const vec pixel = LOAD(a + p * planes);                                                        \
+                        _Pragma("GCC unroll 8") for (int j = 0; j < KERNEL; j++)                                       \
+                            if (p >= j && p - j < SPAN) sum[p - j] += pixel * factor[j];                               \
+                    }                                                                                                  \
+                }                                                                                                      \
+            _Pragma("GCC unroll 8") for (int p = 0; p < SPAN; p++) {                                                   \
+                const float value = bias + total(sum[p]);                                                              \
+                out[first + p] = rectify && value < 0 ? 0 : value;                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+TO_ONE(3) TO_ONE(5)
+
+/* One row of `convolve`, from the first of the rows that it looks at, which are `in_row` apart. */
+static void convolve_row(const float *in, size in_row, size columns, size planes, const float *weights,
+                         const float *bias, size kernel, size filters, size rectify, float *out) {
+    const size length = kernel * planes;
+    if (filters > 1) {
+        const walk g = {kernel, length, in_row, 1, planes, length * filters, filters, 0, filters};
+        multiply(&g, columns, filters, in, weights, bias, out);
+        for (size i = 0; rectify && i < columns * filters; i += LANES) STORE(out + i, positive(LOAD(out + i)));
+        return;
+    }
+    if (columns >= SPAN && (kernel == 3 || kernel == 5)) {
+        (kernel == 3 ? to_one_3 : to_one_5)(in, in_row, columns, planes, weights, bias[0], rectify, out);
+        return;
+    }
+    for (size x = 0; x < columns; x++, in += planes) {
+        vec even = {0}, odd = {0};
+        for (size i = 0; i < kernel; i++) {
+            const float *a = in + i * in_row, *b = weights + i * length;
+            size j = 0;
+            for (; j + LANES < length; j += 2 * LANES) {
+                even += LOAD(a + j) * LOAD(b + j);
+                odd += LOAD(a + j + LANES) * LOAD(b + j + LANES);
+            }
+            if (j < length) even += LOAD(a + j) * LOAD(b + j);
+        }
+        const float value = bias[0] + total(even + odd);
+        out[x] = rectify && value < 0 ? 0 : value;
+    }
+}
 
 /* out[y][x][:] = bias + sum over the kernel of in[y + i][x + j][:] * weights[i][j][:][:], then zero for less than zero if
  * `rectify`; for the rows from `first` to before `last` of all images, counted on: what one thread does. */
 void convolve(const float *in, size first, size last, size height, size width, size planes, const float *weights,
               const float *bias, size kernel, size filters, size rectify, float *out) {
-    const size length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
-    const walk g = {kernel, length, width * planes, 1, planes, length * filters, filters, 0, filters};
-    for (size row = first; row < last; row++) {
-        const float *from = in + (row / rows * height + row % rows) * width * planes;
-        float *to = out + row * columns * filters;
-        if (filters > 1) {
-            multiply(&g, columns, filters, from, weights, bias, to);
-            for (size i = 0; rectify && i < columns * filters; i += LANES) STORE(to + i, positive(LOAD(to + i)));
-            continue;
-        }
-        for (size x = 0; x < columns; x++, from += planes) {
-            vec even = {0}, odd = {0};
-            for (size i = 0; i < kernel; i++) {
-                const float *a = from + i * width * planes, *b = weights + i * length;
-                size j = 0;
-                for (; j + LANES < length; j += 2 * LANES) {
-                    even += LOAD(a + j) * LOAD(b + j);
-                    odd += LOAD(a + j + LANES) * LOAD(b + j + LANES);
-                }
-                if (j < length) even += LOAD(a + j) * LOAD(b + j);
-            }
-            const float value = bias[0] + total(even + odd);
-            to[x] = rectify && value < 0 ? 0 : value;
-        }
-    }
+    const size rows = height - kernel + 1, columns = width - kernel + 1;
+    for (size row = first; row < last; row++)
+        convolve_row(in + (row / rows * height + row % rows) * width * planes, width * planes, columns, planes, weights,
+                     bias, kernel, filters, rectify, out + row * columns * filters);
 }
 
 /* weights[i][j][:][:] += sum over y, x of in[y + i][x + j][:] * out[y][x][:] */
@@ -310,11 +349,10 @@ static const float *pixels(const float *image, size height, size width, size cha
     return copy;
 }
 
-/* out = bias + the convolution of in, with `padding` zeros around, rectified or not; for the tiles from `begin` to before
- * `end` of all images, counted on: what one thread does. `transformed` comes from winograd_filters; `work` has room for
- * winograd_room(planes, filters) floats. */
-void winograd(const float *in, size begin, size end, size height, size width, size planes, const float *transformed,
-              const float *bias, size kernel, size padding, size filters, size rectify, float *out, float *work) {
+/* As `winograd`, into rows that are `out_row` apart. */
+static void tiles(const float *in, size begin, size end, size height, size width, size planes, const float *transformed,
+                  const float *bias, size kernel, size padding, size filters, size rectify, float *out, size out_row,
+                  float *work) {
     const size rows = height + 2 * padding - kernel + 1, columns = width + 2 * padding - kernel + 1;
     const size side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
     const size from = TILES * planes | 16, to = TILES * filters | 16; /* 16: no two points on one line of the cache */
@@ -340,7 +378,7 @@ void winograd(const float *in, size begin, size end, size height, size width, si
             (kernel == 3 ? transform_output_3 : transform_output_5)(sums + t * filters, REACH * to, to, tile,
                                                                     side * filters, filters, filters);
             for (size i = 0; i < smaller(side, rows - y); i++) {
-                float *pixel = out + ((image * rows + y + i) * columns + x) * filters;
+                float *pixel = out + (image * rows + y + i) * out_row + x * filters;
                 for (size j = 0; j < smaller(side, columns - x); j++, pixel += filters)
                     for (size c = 0; c < filters; c += LANES) {
                         const vec value = LOAD(tile + (i * side + j) * filters + c) + LOAD(bias + c);
@@ -349,6 +387,15 @@ void winograd(const float *in, size begin, size end, size height, size width, si
             }
         }
     }
+}
+
+/* out = bias + the convolution of in, with `padding` zeros around, rectified or not; for the tiles from `begin` to before
+ * `end` of all images, counted on: what one thread does. `transformed` comes from winograd_filters; `work` has room for
+ * winograd_room(planes, filters) floats. */
+void winograd(const float *in, size begin, size end, size height, size width, size planes, const float *transformed,
+              const float *bias, size kernel, size padding, size filters, size rectify, float *out, float *work) {
+    tiles(in, begin, end, height, width, planes, transformed, bias, kernel, padding, filters, rectify, out,
+          (width + 2 * padding - kernel + 1) * filters, work);
 }
 
 /* transformed += the gradient by the transformed filters */
@@ -492,6 +539,126 @@ void chain_back(const layer *layers, size count, const float *in, size images, s
             float *const swap = own;
             own = other, other = swap, out = own;
             rows = h, columns = w;
+        }
+    }
+}
+
+/* ---- A network over one large image, band by band: what a layer leaves is read while it is in the cache ---- */
+
+/* Where a layer is. Its output has the columns from `begin` to before `end` of the image, and `done` rows of it. Its input
+ * lies in a buffer whose first row is `done - reach` of the image and whose first column is `begin - reach`; of it,
+ * `fed` rows of the image are known, and those that are wanted again are `kept` from band to band. */
+typedef struct {
+    size begin, end, done, fed, reach, wide;
+    float *kept;
+} place;
+
+static size larger(size a, size b) { return a > b ? a : b; }
+
+static void set_places(const layer *layers, size count, size width, size first, size last, place *places) {
+    for (size i = count - 1; i >= 0; i--) {
+        const size reach = layers[i].kernel / 2;
+        places[i] = (place){first, last, 0, 0, reach, (last - first + 2 * reach) * layers[i].planes, 0};
+        first = larger(0, first - reach), last = smaller(width, last + reach);
+    }
+}
+
+/* Floats of a buffer, of what is kept, and of the tiles. */
+static room bands_of(const layer *layers, size count, const place *places, size band) {
+    room r = {0, 0, 0};
+    for (size i = 0; i < count; i++) {
+        r.bordered = larger(r.bordered, (band + 3 * places[i].reach) * places[i].wide);
+        r.gradient += 2 * places[i].reach * places[i].wide;
+        if (in_tiles(layers + i)) r.tiles = larger(r.tiles, winograd_room(layers[i].planes, layers[i].filters));
+    }
+    return r;
+}
+
+size bands_room(const layer *layers, size count, size width, size first, size last, size band) {
+    place places[count];
+    set_places(layers, count, width, first, last, places);
+    const room r = bands_of(layers, count, places, band);
+    return 2 * r.bordered + r.gradient + r.tiles;
+}
+
+/* Row `y` of the image in a layer's buffer. */
+static float *row_of(const place *p, float *buffer, size y) { return buffer + (y - p->done + p->reach) * p->wide; }
+
+static size first_kept(const place *p) { return larger(0, p->done - p->reach); }
+
+/* Beyond the image's edges: zeros, or the edge `repeated`; of the rows from `old` on, and above and below them. */
+static void fill_edges(const place *p, size planes, size old, size height, size width, size repeated, float *buffer) {
+    const size left = larger(0, p->reach - p->begin), right = larger(0, p->end + p->reach - width);
+    const size bytes = sizeof(float) * planes, pixels = p->wide / planes;
+    for (size y = old; y < p->fed; y++) {
+        float *row = row_of(p, buffer, y);
+        for (size x = 0; x < left; x++)
+            repeated ? memcpy(row + x * planes, row + left * planes, bytes) : memset(row + x * planes, 0, bytes);
+        for (size x = pixels - right; x < pixels; x++)
+            repeated ? memcpy(row + x * planes, row + (pixels - right - 1) * planes, bytes)
+                     : memset(row + x * planes, 0, bytes);
+    }
+    for (size y = p->done - p->reach; y < 0; y++)
+        repeated ? memcpy(row_of(p, buffer, y), row_of(p, buffer, 0), sizeof(float) * p->wide)
+                 : memset(row_of(p, buffer, y), 0, sizeof(float) * p->wide);
+    for (size y = height; p->fed == height && y < height + p->reach; y++)
+        repeated ? memcpy(row_of(p, buffer, y), row_of(p, buffer, height - 1), sizeof(float) * p->wide)
+                 : memset(row_of(p, buffer, y), 0, sizeof(float) * p->wide);
+}
+
+/* out[y][x] for the columns from `first` to before `last`: what one thread does. Image and output are of one plane and one
+ * size; every layer is given its input with a border, zeros or the edge `repeated`, so that it keeps the size. A layer is
+ * taken `band` rows further at a time, and waits for the rows below that it looks at; so nothing is computed twice but the
+ * columns where threads meet. `work` has bands_room floats. */
+void chain_bands(const layer *layers, size count, const float *in, size height, size width, size first, size last,
+                 size band, size repeated, float *out, float *work) {
+    place places[count];
+    set_places(layers, count, width, first, last, places);
+    const room r = bands_of(layers, count, places, band);
+    float *buffers[2] = {work, work + r.bordered}, *kept = work + 2 * r.bordered, *room = kept + r.gradient;
+    for (size i = 0; i < count; i++) {
+        places[i].kept = kept;
+        kept += 2 * places[i].reach * places[i].wide;
+    }
+    while (places[count - 1].done < height) {
+        const size from = larger(0, places->begin - places->reach), to = smaller(width, places->end + places->reach);
+        const size border = from - places->begin + places->reach;
+        size old = places->fed;
+        memcpy(row_of(places, buffers[0], first_kept(places)), places->kept,
+               sizeof(float) * (old - first_kept(places)) * places->wide);
+        places->fed = smaller(height, old + band);
+        for (size y = old; y < places->fed; y++)
+            memcpy(row_of(places, buffers[0], y) + border, in + y * width + from, sizeof(float) * (to - from));
+        for (size i = 0; i < count; i++) {
+            const layer *l = layers + i;
+            place *p = places + i, *next = p + 1;
+            float *buffer = buffers[i % 2], *into = out + p->done * width + first;
+            const size columns = p->end - p->begin, ready = p->fed == height ? height : p->fed - p->reach;
+            const size rows = larger(0, smaller(band, ready - p->done));
+            size out_row = width;
+            if (i + 1 < count) {
+                out_row = next->wide;
+                memcpy(row_of(next, buffers[(i + 1) % 2], first_kept(next)), next->kept,
+                       sizeof(float) * (next->fed - first_kept(next)) * next->wide);
+                into = row_of(next, buffers[(i + 1) % 2], next->fed) + (p->begin - next->begin + next->reach) * l->filters;
+            }
+            fill_edges(p, l->planes, old, height, width, repeated, buffer);
+            if (in_tiles(l)) {
+                const size side = TILE(l->kernel);
+                tiles(buffer, 0, (rows + side - 1) / side * ((columns + side - 1) / side), rows + 2 * p->reach,
+                      columns + 2 * p->reach, l->planes, l->weights, l->bias, l->kernel, 0, l->filters, l->rectify, into,
+                      out_row, room);
+            } else
+                for (size y = 0; y < rows; y++)
+                    convolve_row(buffer + y * p->wide, p->wide, columns, l->planes, l->weights, l->bias, l->kernel,
+                                 l->filters, l->rectify, into + y * out_row);
+            const size kept_from = larger(0, p->done + rows - p->reach);
+            memcpy(p->kept, row_of(p, buffer, kept_from), sizeof(float) * (p->fed - kept_from) * p->wide);
+            p->done += rows;
+            if (i + 1 < count) {
+                old = next->fed;
+                next->fed += rows;
+            }
         }
     }
 }

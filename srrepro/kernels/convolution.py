@@ -217,7 +217,8 @@ def _convolved(
     planes: Tensor, weight: Tensor, start: Tensor, padding: int, rectify: bool, threads: int, room: Allocate
 ) -> Tensor:
     """[n, o, H, W] from `planes` [n, h, w, i] by `weight` [k, k, i, o], with `padding` zeros around."""
-    weight = weight.contiguous()
+    # By NumPy: a copy by PyTorch's own threads leaves one of them waiting busily, in the way of ours, for milliseconds.
+    weight = torch.from_numpy(np.ascontiguousarray(weight.numpy()))
     kernel, _, inputs, filters = weight.shape
     count, height, width, _ = planes.shape
     rows, columns = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
@@ -239,14 +240,14 @@ def _convolved(
                 work.data_ptr(),
             )  # fmt: skip
 
-        _share(threads, count * _tiles(rows, columns, kernel), some_tiles)
+        share(threads, count * _tiles(rows, columns, kernel), some_tiles)
         return out
     by = weight.data_ptr()
 
     def some_rows(begin: int, end: int) -> None:
         C().convolve(of, begin, end, height, width, inputs, by, bias, kernel, filters, rectify, into)
 
-    _share(threads, count * rows, some_rows)
+    share(threads, count * rows, some_rows)
     return out
 
 
@@ -307,7 +308,7 @@ def _laid_out(planes: Tensor) -> Tensor:
     return planes.permute(0, 2, 3, 1).contiguous()
 
 
-def _share(threads: int, count: int, work: Callable[[int, int], None]) -> None:
+def share(threads: int, count: int, work: Callable[[int, int], None]) -> None:
     """Parts of the work to threads; while they are in the C functions, Python lets others run."""
     threads = min(threads, count)
     if threads == 1:

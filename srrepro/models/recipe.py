@@ -49,6 +49,8 @@ In evaluation mode it gives an image `scale` times as large as a small one, or a
 training mode the central part of that, as large as the labels. Its `radius` is how far, in pixels of its input, a pixel
 of it reaches; None, or none at all, where every pixel reaches everywhere: such a network is never tiled.
 
+Its `chain` is true if it is one convolution after another, whatever the image is: then it is computed band by band.
+
 What srrepro trains has a method `in_torch`, too: the code of a function `network` that does the same in PyTorch alone,
 with the module's arrays by name in `weights`."""
 

@@ -60,6 +60,7 @@ class SRCNN(nn.Module):
     """
 
     takes = INTERPOLATED
+    chain = True
 
     def __init__(self, shape: ThreeLayers) -> None:
         super().__init__()

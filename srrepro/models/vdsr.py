@@ -59,6 +59,7 @@ class VDSR(nn.Module):
     """
 
     takes = INTERPOLATED
+    chain = True
 
     def __init__(self, shape: VeryDeep) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ machine for a while slows down both. Absolute times hold for the machine that th
 operations, measures peaks, memory and time, for training and for inference.
 """
 
+import copy
 import ctypes
 import gc
 import os
@@ -23,7 +24,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy import ndarray
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from srrepro import models
@@ -34,8 +34,9 @@ from srrepro.evaluation.size import multiply_adds
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
 from srrepro.hardware import Hardware, machine, modes, multiplies_bfloat16, precisions
-from srrepro.models.recipe import Input, takes
+from srrepro.models.recipe import HeInit, Input, takes
 from srrepro.progress import say
+from srrepro.timing.engines import engines
 from srrepro.timing.plain import PlainLoop
 from srrepro.training.engine import Engine
 from srrepro.training.run import Run
@@ -74,12 +75,13 @@ class Speed:
     peak_memory_mib: float | None
     repeats: int
     baseline_ratio: float
+    difference: float | None
     machine: str
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`turn` does the work once."""
+    """`turn` does the work once; of an image, it gives the estimate."""
 
     precision: str
     layout: str
@@ -116,25 +118,33 @@ def training_speed(name: str, folder: DataFolder, device: str) -> list[Speed]:
 
 
 def inference_speed(name: str, size: tuple[int, int], device: str) -> list[Speed]:
-    """One image of `size` (height, width) through a network: PyTorch's eager default layout, and every mode here."""
+    """One image of `size` (height, width) through a network: PyTorch's eager default layout, and every mode here.
+
+    On a processor the engines that people deploy networks with take turns with them, where they are installed.
+    """
     recipe = models.recipe(name)
+    torch.manual_seed(0)
     network = recipe.network(SCALE).to(device).eval()
+    HeInit()(network)  # estimates of about 1, whose differences say something
     image = _noise(takes(network), size)
     tensor = torch.from_numpy(np.atleast_3d(image)).movedim(2, 0)[None].to(device)
     subject = of_run(recipe, None if recipe.training and recipe.training.scales else SCALE, 0, 1.0)
-    plainly = recipe.network(SCALE).to(device).eval()  # its own: a network is kept in one layout
+    plainly = copy.deepcopy(network)  # its own: a network is kept in one layout
 
     @torch.inference_mode()
-    def plain() -> Tensor:
+    def plain() -> ndarray:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # the row says float32
-            out: Tensor = plainly(tensor)
-        return out.cpu()
+            out = plainly(tensor)[0].cpu().numpy()
+        return np.asarray(out[0] if image.ndim == 2 else np.moveaxis(out, 0, 2))
 
     contenders = [Contender("float32", "nchw", "plain", plain)]
     for mode in reversed([mode for mode in modes(device, "float32") if mode in {"eager", "native"}]):
         hardware = Hardware(device=device, precision="float32", mode=mode)
         upscaler = Upscaler(subject, network, SCALE, hardware)
         contenders.append(Contender("float32", "nhwc", mode, lambda upscaler=upscaler: upscaler.estimate(image)))  # type: ignore[misc]
+    if device == "cpu":
+        for engine, precision, turn in engines(Upscaler(subject, network, SCALE), image, torch.get_num_threads()):
+            contenders.append(Contender(precision, "nchw", engine, turn))
     flops = multiply_adds(network, SCALE, *size) * 2
     return _rows(contenders, name, "infer", subject.scale, device, 1, size, flops)
 
@@ -242,6 +252,7 @@ def _rows(
     say(f"{name}, {task}, {size[1]}×{size[0]}: {', '.join(c.mode for c in contenders)} take turns")
     peaks = {precision: peak_gflops(device, precision) for precision in {c.precision for c in contenders}}
     memory = [_peak_memory_mib(c.turn, device) for c in contenders]
+    found = [c.turn() for c in contenders]
     repeats = [max(1, round(SECONDS_A_TURN / _timed(c.turn, device, 1))) for c in contenders]
     rounds = [
         [_timed(c.turn, device, times) for c, times in zip(contenders, repeats, strict=True)] for _ in range(ROUNDS)
@@ -272,10 +283,18 @@ def _rows(
                 peak_memory_mib=memory[number],
                 repeats=ROUNDS * repeats[number],
                 baseline_ratio=statistics.median(times[0] / times[number] for times in rounds),
+                difference=_difference(found[0], found[number]),
                 machine=machine(device),
             )
         )
     return rows
+
+
+def _difference(expected: object, found: object) -> float | None:
+    """The largest of two estimates; None where a turn gives none."""
+    if not isinstance(expected, ndarray) or not isinstance(found, ndarray):
+        return None
+    return float(np.abs(found - expected).max())
 
 
 def _timed(turn: Callable[[], object], device: str, times: int) -> float:

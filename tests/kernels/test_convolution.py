@@ -334,7 +334,7 @@ def test_ctrl_c_waits_for_the_threads() -> None:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
         with pytest.raises(KeyboardInterrupt):
-            convolution._share(2, 2, work)
+            convolution.share(2, 2, work)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

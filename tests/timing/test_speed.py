@@ -5,14 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
+from srrepro.evaluation.upscaler import Upscaler
+from srrepro.evaluation.weights import of_run
 from srrepro.hardware import fastest_mode, precisions
 from srrepro.timing import plain, speed
+from srrepro.timing.engines import engines
 from srrepro.timing.speed import (
     Contender,
     Speed,
@@ -83,7 +88,7 @@ def row(**changes: Any) -> Speed:
             "model": "net", "task": "infer", "scale": 3, "device": "cpu", "precision": "float32", "layout": "nhwc",
             "mode": "eager", "batch": 1, "height": 4, "width": 4, "median_ms": 1.0, "iqr_ms": 0.1,
             "megapixels_per_s": 1.0, "samples_per_s": 1.0, "gflops": 1.0, "peak_share": 0.5, "peak_memory_mib": None,
-            "repeats": 5, "baseline_ratio": 1.0, "machine": "M",
+            "repeats": 5, "baseline_ratio": 1.0, "difference": None, "machine": "M",
         }
         | changes
     )  # fmt: skip
@@ -117,6 +122,20 @@ def test_inference_beside_the_eager_default(monkeypatch: pytest.MonkeyPatch) -> 
     rows = inference_speed("srcnn-915", (12, 10), "cpu")
     assert [found.mode for found in rows][:2] == ["plain", "eager"]
     assert all(found.baseline_ratio > 0 and 0 < found.peak_share < 1 for found in rows)
+    assert all(found.difference <= 1e-4 for found in rows if found.precision == "float32")
+
+
+def test_engines_take_their_turn_where_they_are_installed() -> None:
+    pytest.importorskip("onnxruntime", reason="the extra engines is not installed")
+    torch.manual_seed(0)
+    network = models.recipe("srcnn-915").network(3).eval()
+    image = np.random.default_rng(0).random((20, 31), np.float32)
+    upscaler = Upscaler(of_run(models.recipe("srcnn-915"), 3, 0, 1.0), network, 3)
+    expected = upscaler.estimate(image)
+    found = {(name, precision): turn() for name, precision, turn in engines(upscaler, image, 2)}
+    assert ("onnxruntime", "float32") in found
+    for (_, precision), estimate in found.items():
+        np.testing.assert_allclose(estimate, expected, atol=1e-5 if precision == "float32" else 5e-2)
 
 
 def test_inference_on_a_gpu(cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
