@@ -52,11 +52,11 @@ class Upscaler:
     srcnn-915-quick 0.05, 0.09 and 0.11 dB on Set5 at x2, x3 and x4.
 
     A chain of convolutions is computed in bands of some rows, in mode native. Of other networks, an image whose planes
-    would take more than the hardware's memory is computed in tiles. They overlap by the network's `radius`, as far as an
-    input pixel reaches, so the estimate is the whole image's but for rounding, and its PSNR is within 0.001 dB. Equal
-    bits are not to be had: PyTorch sums in another order for another size; in C the squares of Winograd's algorithm
-    begin where a tile or a thread's columns do, and what rounding they share goes 6 pixels farther with every layer,
-    where a pixel goes 1. A network without a radius is never tiled.
+    would take more than the hardware's memory is computed in tiles. They overlap by the network's `radius`, as far as
+    an input pixel reaches, so the estimate is the whole image's but for rounding, and its PSNR is within 0.001 dB.
+    Equal bits are not to be had: PyTorch sums in another order for another size; in C the squares of Winograd's
+    algorithm begin where a tile or a thread's columns do, and what rounding they share goes 6 pixels farther with every
+    layer, where a pixel goes 1. A network without a radius is never tiled.
 
     Raises
     ------

@@ -31,8 +31,10 @@ from srrepro.protocols.named import MATLAB_Y
 from srrepro.reporting import claims as rows
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import provenance
+from srrepro.reporting.tabulated import as_csv
 from srrepro.timing.speed import conditions
 from srrepro.training.engine import Engine
+from srrepro.whole import written_whole
 
 ROUNDS, SAMPLES = 12, 1024
 """How often each batch size has its turn, and how many patches a turn has: a fifth of a second or more."""
@@ -337,6 +339,4 @@ def _take_norms(variant: Trained, place: Workspace) -> None:
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    table.to_csv(part, index=False, lineterminator="\n")
-    part.replace(path)
+    written_whole(path, as_csv(table))

@@ -10,6 +10,7 @@ from tabulate import tabulate
 from srrepro.claims.claim import LEAVES_BICUBIC_DB, Claim, Comparison, Text, Trained, Verdict
 from srrepro.claims.suite import CLAIMS
 from srrepro.reporting.claims import FOLDER, Found, Judged, NotThereError, answer, frame, judged, read
+from srrepro.reporting.tabulated import as_csv
 
 __all__ = ["CSV", "FOLDER", "PAGE", "generated", "page"]
 CSV, PAGE = "claims.csv", "claims.md"
@@ -41,7 +42,7 @@ def generated(results: Path) -> dict[Path, str]:
     found = read(results)
     rows = judged(found)
     return {
-        results / CSV: frame(rows).to_csv(index=False, lineterminator="\n"),
+        results / CSV: as_csv(frame(rows)),
         results / PAGE: page(rows, found),
     }
 

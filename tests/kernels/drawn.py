@@ -132,16 +132,18 @@ def chains(network, height, width, images):
     width=st.integers(1, 50),
     side=st.sampled_from([33, 37, 45]),
     threads=st.sampled_from([1, 2, 3]),
+    banded=st.booleans(),
 )
-def tiles(network, height, width, side, threads):
+def tiles(network, height, width, side, threads, banded):
     counted("tiles")
     torch.manual_seed(0)
     image = np.random.default_rng(0).random((height, width), np.float32)
     memory = side * side * 2 * 4 * 32
     hardware = Hardware(precision="float32", mode="native", memory=memory, threads=threads)
-    estimate = Upscaler(
-        Subject(name="drawn", model="drawn", origin="trained", training_set="", scale=2), network(2), 2, hardware
-    ).estimate(image)
+    made = network(2)
+    made.chain = banded
+    subject = Subject(name="drawn", model="drawn", origin="trained", training_set="", scale=2)
+    estimate = Upscaler(subject, made, 2, hardware).estimate(image)
     assert estimate.shape == image.shape
     assert np.isfinite(estimate).all()
 
