@@ -21,6 +21,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 NOTHING, DIE_BEFORE, DIE_HALFWAY, DIE_AFTER, FAIL = range(5)
+LONGEST_S = 100
+"""A child that hangs is ended, and told of, before the test is."""
 CHANGES = "wsrcoum"
 """Write, sync, rename, close, open to write, unlink, make a folder."""
 
@@ -110,6 +112,7 @@ def _work(disk: ctypes.CDLL, request: dict[str, Any], said: int, told: int) -> N
     os.dup2(said, 1)
     os.dup2(said, 2)
     sys.stdout = sys.stderr = open(said, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (until the end)
+    signal.alarm(LONGEST_S)
     module, _, name = request["task"].partition(":")
     code = 99
     try:
