@@ -68,7 +68,8 @@ def bomb() -> bytes:
     body = head(DOUBLE, (600, 600)) + struct.pack("<II", FLOAT64, 2_880_000)
     start = struct.pack("<II", MATRIX, len(body) + 2_880_000) + body
     packer = zlib.compressobj(9)
-    return element(COMPRESSED, packer.compress(start) + packer.compress(bytes(2_880_000)) + packer.flush())
+    packed = packer.compress(start) + packer.compress(bytes(2_880_000)) + packer.flush()
+    return struct.pack("<II", COMPRESSED, len(packed)) + packed  # these alone are not filled up to eight bytes
 
 
 def nested(depth: int) -> bytes:

@@ -122,7 +122,7 @@ def header(words: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (60000, 60000), }\n") + bytes(64), "cut short"),
+        (header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (60000, 60000), }\n") + bytes(64), "mmap length"),
         (header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2"), "cut short"),  # a fuzzer's: TokenError
         (header(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n") + bytes(64), "cut short"),
         (b"", "cut short"),  # a fuzzer's: EOFError
