@@ -106,6 +106,7 @@ def test_every_network_that_can_be_trained(recipe: Recipe) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dataset", ["demo-test", "Set5"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", sorted(SHIPPED))
