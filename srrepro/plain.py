@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import IO, Any
 
-_NAME = re.compile(r"[\w(][\w .,+×=()-]{0,199}")
+_NAME = re.compile(r"[\w(][\w .,+×=()@-]{0,199}")
 _LONGEST = 1000
 
 

@@ -30,7 +30,7 @@ def audit(results: Path, readme: Path | None) -> list[str]:
     found = folders(results / "runs")
     if not found:
         return [f"{results / 'runs'} holds no evidence, so there is nothing to be compared."]
-    problems = _as_listed(results, found)
+    problems = _as_listed(results, [*found, *folders(results / FOLDER / "runs")])
     runs: list[Evidence] = []
     for folder in found:
         try:
