@@ -135,9 +135,7 @@ class Claim:
     beside: Text | None = None
     metrics: tuple[str, ...] = ()  # measured besides those of the protocol
     watched: tuple[Trained, ...] = ()  # whose gradients are taken at the first batch
-    suspects: tuple[
-        str, ...
-    ] = ()  # rows of one fault of the notes' each; the answer names them
+    suspects: tuple[str, ...] = ()  # rows of one fault of the notes' each; the answer names them
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
