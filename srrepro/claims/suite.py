@@ -280,9 +280,9 @@ HARD = Claim(
     budget=Text(
         f"{vdsr.BACKPROPS:,} backprops ({vdsr.BACKPROPS // vdsr.BATCH} "
         f"steps of {vdsr.BATCH}) at a rate of 0.1 and ×3, three "
-        "seeds: the paper's version, eight variants of it with "
-        "one change each, and the notes' version with the paper's "
-        "initialisation, loss and clipping added one after the other.",
+        "seeds. Trained are the paper's version, eight variants of it with "
+        "one change each, and the notes' version. The paper's "
+        "initialisation, loss and clipping are added to the latter one after the other.",
         f"{vdsr.BACKPROPS:,} 次反向传播（{vdsr.BACKPROPS // vdsr.BATCH} "
         f"步，批大小 {vdsr.BATCH}），学习率 0.1，×3，三个种子："
         "论文版本、各改一处的八个变体，以及依次加入论文初始化、损失与裁剪的笔记版本。",

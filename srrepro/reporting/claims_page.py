@@ -64,7 +64,7 @@ def page(rows: Sequence[Judged], found: Found) -> str:
 def _of_a_claim(number: int, claim: Claim, rows: Sequence[Judged], found: Found) -> Iterator[str]:
     said = answer(rows)
     yield f'<a id="{number}"></a>\n\n## {number}. {claim.words.en} · {claim.words.zh}'
-    yield f"*{claim.question.en}*\n*{claim.question.zh}*"
+    yield f"*{claim.question.en}*\n\n*{claim.question.zh}*"
     yield f"**{SAID[said].en}.** {claim.answers[said].en}"
     yield f"**{SAID[said].zh}。** {claim.answers[said].zh}"
     if claim.suspects:
@@ -74,15 +74,12 @@ def _of_a_claim(number: int, claim: Claim, rows: Sequence[Judged], found: Found)
         yield "By variant: when it leaves bicubic, and its first gradients. 各变体何时超过双三次，首批梯度如何。"
         yield _table(_beginnings(claim, found))
     if claim.beside is not None:
-        yield f"{claim.beside.en}\n{claim.beside.zh}"
-    conditions = dict.fromkeys(_both(one.row.condition) for one in rows)
-    yield "\n".join(
-        [
-            f"- Under which condition · 条件: {' / '.join(conditions)}",
-            f"- Budget · 预算: {_both(claim.budget)} {_budgets(rows)}",
-            f"- Rule · 规则: {_both(claim.rule)}",
-        ]
-    )
+        yield f"{claim.beside.en}\n\n{claim.beside.zh}"
+    conditions = dict.fromkeys(one.row.condition for one in rows)
+    told = [(Text("Under which condition", "条件"), condition) for condition in conditions]
+    told += [(Text("Budget", "预算"), claim.budget), (Text("Rule", "规则"), claim.rule)]
+    lines = [line for head, text in told for line in (f"- {head.en}: {text.en}", f"- {head.zh}：{text.zh}")]
+    yield "\n".join([*lines, *_budgets(rows)])
 
 
 def _faults(claim: Claim, rows: Sequence[Judged]) -> Iterator[str]:
@@ -117,10 +114,10 @@ def _number(value: float) -> str:
     return f"{value:+.3f}" if math.isfinite(value) else str(value).replace("inf", "∞")
 
 
-def _budgets(rows: Sequence[Judged]) -> str:
+def _budgets(rows: Sequence[Judged]) -> list[str]:
     """What was shortened must say so."""
-    shares = sorted({one.budget for one in rows if one.runs} - {1.0})
-    return "" if not shares else f"**These rows are of {', '.join(f'{share:g}' for share in shares)} of that.**"
+    shares = ", ".join(f"{share:g}" for share in sorted({one.budget for one in rows if one.runs} - {1.0}))
+    return [f"- **Rows here are of {shares} of that budget. 此处仅用预算的 {shares}。**"] if shares else []
 
 
 def _beginnings(claim: Claim, found: Found) -> list[dict[str, str]]:

@@ -298,7 +298,9 @@ def _cell(row: dict[Any, Any]) -> Cell:
 def _claims(data: Data) -> list[dict[str, str]]:
     """Rows of `claims.csv` for people; those that have not been run are counted elsewhere."""
     table = data.others.get(SETTLED)
-    rows: list[dict[Any, Any]] = [] if table is None else table.fillna("").to_dict("records")
+    rows: list[dict[Any, Any]] = (
+        [] if table is None else table.astype(object).where(table.notna(), "").to_dict("records")
+    )
     return [
         {
             "claim": row["claim"],

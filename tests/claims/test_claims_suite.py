@@ -93,5 +93,5 @@ def test_numbers_of_ours_say_why() -> None:
     """Budgets, grids and bounds: a line that sets one in capitals explains it."""
     for name in ("claim", "srcnn", "vdsr", "variants"):
         source = Path(claims.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-        for line in re.findall(r"^[A-Z_]+ = [0-9(].*$", source, re.MULTILINE):
+        for line in re.findall(r"^[A-Z_]+ = \(?[0-9].*$", source, re.MULTILINE):
             assert "# ours: " in line or "OPTIMISED" in line or line.endswith("("), line
