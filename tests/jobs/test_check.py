@@ -100,6 +100,7 @@ def test_everything_is_measured_where_that_is_asked_for(workspace: Workspace) ->
 
 @pytest.mark.parametrize(("metric", "by", "same"), [
     ("psnr_db", 0.0009, True), ("psnr_db", -0.002, False), ("psnr_db", 0.002, False), ("psnr_db", np.inf, False),
+    ("psnr_db", np.nan, False),
     ("ssim", -0.00009, True), ("ssim", 0.0002, False),
 ])  # fmt: skip
 def test_one_image_that_moved(metric: str, by: float, same: bool, workspace: Workspace) -> None:
