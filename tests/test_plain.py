@@ -160,3 +160,13 @@ def test_a_message_of_an_error_is_plain() -> None:
     assert done.exit_code == 2
     assert not acts(done.output)
     assert r"a\x1b[31m.png" in done.output
+
+
+def test_lines_about_what_was_written_are_plain(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.effect_noise((8, 8), 20).save(tmp_path / "in" / "a\x1b[31m\u202e.png")
+    words = ["upscale", str(tmp_path / "in"), f"{tmp_path / 'out'}/", "--scale", "2", "--model", "bicubic"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert r"\u202e_x2.png" in done.output  # click itself drops escape codes where there is no terminal
+    assert not acts(done.output)

@@ -10,6 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from srrepro.errors import InputError
 from srrepro.evaluation.measure import Score
 from srrepro.evaluation.weights import Subject
 from srrepro.plain import in_a_line, is_name, is_words
@@ -62,6 +66,28 @@ def check(
         _check(is_name(image[0]) and is_name(image[2]) and _is_scale(image[1]), image, "as an image")
     _check(not any(math.isnan(value) for score in scores for value in score.values.values()), "NaN", "as a score")
     check_log(log)
+
+
+def table(path: Path, words: Sequence[str] = (), numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """A CSV file of a results folder, with columns of words and of numbers that are read of it.
+
+    Raises
+    ------
+    InputError : it is none, is too large, or lacks a column.
+    """
+    try:
+        check_sizes([path])
+        found = pd.read_csv(path)
+        for name in (*words, *numbers):
+            _check(name in found, "a table without it", f"where {name} is read")
+        for name in numbers:
+            _check(is_numeric_dtype(found[name]), found[name].iloc[0], f"as {name}")
+        for name in words:
+            _check(all(map(is_words, found[name])), list(found[name]), f"as {name}")
+    except (OSError, ValueError) as error:
+        msg = f"The table {path} was to be read, but cannot be: {error}. Mend it, or delete it."
+        raise InputError(msg) from error
+    return found
 
 
 def check_made_with(about: dict[str, Any]) -> None:

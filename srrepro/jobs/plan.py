@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from time import perf_counter
 
-import pandas as pd
 import torch
 
 from srrepro import claims, models
 from srrepro.data.registry import DataFolder, is_present, members
 from srrepro.data.stores import EvaluationShape
 from srrepro.errors import InputError
+from srrepro.evaluation import believed
 from srrepro.hardware import Hardware, machine
 from srrepro.jobs.carry_out import evidence_there, settled
 from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
@@ -163,7 +163,6 @@ def _rate(run: Run, speed: Path, *, measures: bool) -> tuple[float | None, str]:
 def _recorded(run: Run, speed: Path) -> float | None:
     if not speed.is_file():
         return None
-    rows = pd.read_csv(speed)
     like = {
         "machine": machine(run.hardware.device),
         "task": "train",
@@ -173,6 +172,7 @@ def _recorded(run: Run, speed: Path) -> float | None:
         "mode": run.hardware.mode,
         "batch": run.training.batch,
     }
+    rows = believed.table(speed, [name for name in like if name != "batch"], ["batch", "samples_per_s"])
     for column, value in like.items():
         rows = rows[rows[column] == value]
     return float(rows["samples_per_s"].iloc[-1]) if len(rows) else None

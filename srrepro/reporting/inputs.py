@@ -9,12 +9,20 @@ from pathlib import Path
 import pandas as pd
 
 from srrepro.data.registry import members
+from srrepro.evaluation.believed import table
 from srrepro.evaluation.weights import PLACE, shipping
 from srrepro.reporting.evidence import Evidence, folders, read_all
 from srrepro.reporting.speeds import SPEED
 from srrepro.reporting.tables import quality
 
 SETTLED = "claims.csv"
+_COLUMNS = {
+    SPEED: (
+        ("model", "task", "device", "machine", "mode", "precision"),
+        ("height", "width", "median_ms", "megapixels_per_s"),
+    )
+}
+"""Of words and of numbers, that are read."""
 AUTHORS_CURVES, READINGS = "vdsr-authors-curves.csv", "vdsr-forensics.csv"
 THETA, AT_START = "vdsr-theta-gradients.csv", "vdsr-notes-gradients.csv"
 CHOICES = (AUTHORS_CURVES, READINGS, THETA, AT_START)
@@ -34,7 +42,9 @@ class Data:
 def read(results: Path) -> Data:
     """Everything that the page shows. Errors as `read_all` and `quality`."""
     runs = read_all(results / "runs")
-    return Data(runs, quality(runs), {path.name: pd.read_csv(path) for path in _tables(results)})
+    return Data(
+        runs, quality(runs), {path.name: table(path, *_COLUMNS.get(path.name, ())) for path in _tables(results)}
+    )
 
 
 def digests(results: Path) -> dict[str, str]:

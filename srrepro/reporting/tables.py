@@ -281,7 +281,11 @@ def _is_ours(path: Path, text: str) -> bool:
 def differing(results: Path, readme: Path | None) -> list[Path]:
     """Generated files that are missing or hold something else than they should."""
     files = generated(results, readme)
-    return [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return [path for path, text in files.items() if not path.is_file() or _text_of(path) != text]
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def terminal_table(rows: pd.DataFrame, *, wide: bool = False) -> str:

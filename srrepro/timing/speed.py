@@ -30,6 +30,7 @@ from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
+from srrepro.evaluation import believed
 from srrepro.evaluation.size import multiply_adds
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
@@ -199,7 +200,9 @@ def record(rows: list[Speed], path: Path, under: dict[str, Any]) -> pd.DataFrame
     new = pd.DataFrame([asdict(row) | under for row in rows])
     table = new
     if path.exists():
-        before = pd.read_csv(path, dtype={"threads": "Int64"})  # rows from before it was noted have none
+        before = believed.table(path, KEY[:7], KEY[7:])
+        if "threads" in before:  # rows from before it was noted have none
+            before["threads"] = before["threads"].astype("Int64")
         table = pd.concat([before, new]).drop_duplicates(KEY, keep="last").sort_values(KEY, kind="stable")
     path.parent.mkdir(parents=True, exist_ok=True)
     written_whole(path, table.to_csv(index=False, lineterminator="\n"))

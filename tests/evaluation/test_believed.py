@@ -15,8 +15,10 @@ from srrepro.errors import InputError
 from srrepro.evaluation import believed
 from srrepro.jobs import importing
 from srrepro.jobs.job import Workspace
+from srrepro.reporting import inputs
 from srrepro.reporting.curves import read as curve
 from srrepro.reporting.evidence import read
+from srrepro.reporting.tables import differing
 from srrepro.reporting.unfinished import unfinished
 from srrepro.training import carry, checkpoint
 
@@ -214,3 +216,31 @@ def test_a_log_that_is_not_believed_is_not_plotted(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "a-run.safetensors", made)
     with pytest.raises(InputError, match="is no checkpoint of a run"):
         curve(str(tmp_path / "a-run.safetensors"), tmp_path)
+
+
+TIMED = "model,task,device,machine,mode,precision,batch,height,width,median_ms,samples_per_s,megapixels_per_s\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'a,b\n1,"x\n',
+        b"\xff\xfe\0",
+        b"",
+        b"a,b\n1,2\n",
+        TIMED.encode() + b"srcnn-915,infer,cpu,m,plain,float32,1,256,256,fast,1,1\n",
+        TIMED.encode() + b"srcnn-915,infer,cpu,\x1b[31m,plain,float32,1,256,256,1,1,1\n",
+    ],
+    ids=["half a cell", "no text", "empty", "other columns", "words for times", "escape codes"],
+)
+def test_a_strange_speed_csv_is_one_message(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "speed.csv").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"The table .*speed\.csv was to be read, but cannot be: .* Mend it, or delete"
+    ):
+        inputs.read(tmp_path)
+
+
+def test_a_generated_file_that_is_no_text_differs(tmp_path: Path) -> None:
+    (tmp_path / "quality.csv").write_bytes(b"\xff\xfe\0")
+    assert tmp_path / "quality.csv" in differing(tmp_path, None)
