@@ -126,3 +126,17 @@ def test_a_file_that_is_not_there_is_called_missing(tmp_path: Path) -> None:
             load(tmp_path / f"a{suffix}", 3)
     with pytest.raises(InputError, match="no name of a weight file"):
         load("bicubic", 3, model="vdsr")
+
+
+def test_complex_numbers_are_not_read_as_their_real_part(tmp_path: Path) -> None:
+    own = models.recipe("srcnn-915").network(3).state_dict()
+    state = {name: values.to(torch.complex64) for name, values in own.items()}
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(InputError, match="do not fit any network"):
+        read_foreign(tmp_path / "a.pth", 3)
+
+
+def test_arrays_of_keras_have_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(InputError, match=r"'\.h5' is none of .* Of a Keras model, save the arrays"):
+        load(tmp_path / "a.h5", 3)
