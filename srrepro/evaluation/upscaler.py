@@ -23,7 +23,7 @@ from srrepro.evaluation import foreign, weights
 from srrepro.evaluation.arrays import READERS, STATE_DICTS
 from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware
-from srrepro.kernels.bands import Bands
+from srrepro.kernels.bands import Bands, is_watched
 from srrepro.kernels.convolution import Native, Pairs, on_meta, pairs_of
 from srrepro.models.recipe import Input, takes
 from srrepro.pixels.color import as_rgb, rgb_of, to_ycbcr
@@ -117,11 +117,14 @@ class Upscaler:
             )
             raise InputError(msg)
 
-    @cached_property
+    @property
     def _bytes_per_pixel(self) -> int:
-        """Of its input: the planes before and after a layer exist at the same time, and once more if it pads them."""
-        if self._in_bands is not None:
-            return 8
+        """Of its input; in bands, that of the image and of the estimate."""
+        return 8 if self._in_bands is not None else self._bytes_of_planes
+
+    @cached_property
+    def _bytes_of_planes(self) -> int:
+        """The planes before and after a layer exist at the same time, and once more if it pads them."""
         most = 4
 
         def note(_layer: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
@@ -151,7 +154,7 @@ class Upscaler:
             msg = f"{self.subject.name} takes {self.takes.name}, but was given an image of {channels} channels."
             raise InputError(msg)
         self.network.eval()
-        if self._in_bands is not None:
+        if self._in_bands is not None and not is_watched():
             plane = image.astype(np.float32, copy=False)
             return self._in_bands(plane, threads=self._on.shared_by, memory=self.hardware.memory)
         planes = torch.from_numpy(np.ascontiguousarray(image, np.float32))
@@ -159,7 +162,7 @@ class Upscaler:
         height, width = planes.shape[1:]
         times = self._factor
         estimate = torch.empty(channels, height * times, width * times)
-        fitting = self.hardware.memory // self._bytes_per_pixel
+        fitting = self.hardware.memory // self._bytes_of_planes
         whole = height * width <= fitting or not self._radius
         side = max(height, width) if whole else math.isqrt(fitting) - 2 * self._radius
         for inside, around, kept in _tiles(height, width, side, overlap=self._radius):

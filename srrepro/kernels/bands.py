@@ -30,6 +30,12 @@ NARROWEST = 32
 """Columns of the output that are worth a thread."""
 
 
+def is_watched() -> bool:
+    """Whether somebody looks at PyTorch's calls here, or changes them: then they have to be made."""
+    stack: list[object] = torch.overrides._get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return bool(stack)
+
+
 @dataclass
 class Layer:
     """One convolution that keeps the size: as PyTorch has it, and as the C functions do."""

@@ -55,7 +55,7 @@ KEY = ["machine", "model", "task", "device", "precision", "layout", "mode", "bat
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """One row of `speed.csv`; `results/README.md` explains the columns."""
+    """One row of `speed.csv`; `results/columns.md` explains the columns."""
 
     model: str
     task: Task
