@@ -140,14 +140,21 @@ def _flush_names(folder: Path) -> None:
 def _held(part: Path, make: Callable[[Path], object]) -> Iterator[None]:
     """Make a part, or take over what a killed process has left, and keep all others from it."""
     while True:
-        make(part)
-        if fcntl is None:
+        is_new = not part.exists()
+        try:
+            make(part)
+            handle = None if fcntl is None else os.open(part, os.O_RDONLY)
+        except FileNotFoundError:  # who held it has just given it its name
+            if not part.parent.exists():
+                raise
+            continue
+        except OSError:
+            if is_new:  # made, and then the system said no
+                _remove(part)
+            raise
+        if handle is None:
             yield
             return
-        try:
-            handle = os.open(part, os.O_RDONLY)
-        except FileNotFoundError:  # who held it has just given it its name
-            continue
         try:
             with suppress(OSError):  # not every file system has locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -156,6 +163,11 @@ def _held(part: Path, make: Callable[[Path], object]) -> Iterator[None]:
                 return
         finally:
             os.close(handle)
+
+
+def _remove(part: Path) -> None:
+    with suppress(OSError):
+        part.rmdir() if part.is_dir() else part.unlink()
 
 
 def _is_at(handle: int, path: Path) -> bool:

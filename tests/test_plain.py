@@ -139,15 +139,6 @@ def test_names_of_files_reach_the_terminal_and_the_sheet_as_plain_text(tmp_path:
     assert len(list((tmp_path / "out").iterdir())) == 8
 
 
-def test_pictures_that_would_be_saved_over_each_other_are_refused(tmp_path: Path) -> None:
-    for name in ("a.png", "a.bmp"):
-        Image.effect_noise((40, 40), 20).save(tmp_path / name)
-    words = ["evaluate", "bicubic", "--scale", "2", "--set", f"mine={tmp_path}", "--save", str(tmp_path / "out")]
-    done = CliRunner().invoke(main, words)
-    assert (done.exit_code, "a.bmp and a.png were to be saved, but would have one name" in done.output) == (2, True)
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("name", ["../x", "a/b", "a|b", "+x", "<b>", "a\nb", "-x"])
 def test_a_set_of_ones_own_has_a_name_and_no_path(name: str, tmp_path: Path) -> None:
     assert not is_name(name)

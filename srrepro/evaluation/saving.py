@@ -44,16 +44,16 @@ class Saved:
         InputError : there can be no such folder, two pictures would have one name, or one is there and `force` is not
             given.
         """
-        saved = cls(folder, scale, photographs)
         source_of: dict[str, str] = {}
         for name in names:
-            for path in saved.paths(name):
+            for path in _paths(folder, scale, name):
                 other = source_of.setdefault(path.name.casefold(), name)  # some systems tell no capitals
                 if other != name:
                     msg = f"{path} was to be saved of both {other} and {name}. Rename one of them, or leave out --save."
                     raise InputError(msg)
-                check_new(path, f"{path} was to be saved", force=force)
-        return saved
+                if folder.exists():
+                    check_new(path, f"{path} was to be saved", force=force)
+        return cls(folder, scale, photographs)
 
     def __post_init__(self) -> None:
         try:
@@ -67,14 +67,9 @@ class Saved:
         if photograph is None:
             msg = f"{name} was to be saved in {self.folder}, but its set has no photograph of that name."
             raise InputError(msg)
-        estimated, error = self.paths(name)
+        estimated, error = _paths(self.folder, self.scale, name)
         _write(estimated, quantise(self._coloured(estimate, photograph)))
         _write(error, error_map(_levels(estimate * LEVELS) - _levels(planes.reference)))
-
-    def paths(self, name: str) -> tuple[Path, Path]:
-        """Where the picture of an image goes, and the map of its error."""
-        stem = f"{Path(name).stem}_x{self.scale}"
-        return self.folder / f"{stem}.png", self.folder / f"{stem}_error.png"
 
     def _coloured(self, estimate: Estimate, photograph: UInt8[ndarray, "H W *d"]) -> Float[ndarray, "h w *e"]:
         if estimate.ndim == 3 or photograph.ndim == 2:
@@ -84,6 +79,12 @@ class Saved:
         border = (enlarged.shape[0] - estimate.shape[0]) // 2
         inside = slice(border, border + estimate.shape[0]), slice(border, border + estimate.shape[1])
         return with_chroma(estimate, enlarged[inside])
+
+
+def _paths(folder: Path, scale: int, name: str) -> tuple[Path, Path]:
+    """Where the picture of an image goes, and the map of its error."""
+    stem = f"{Path(name).stem}_x{scale}"
+    return folder / f"{stem}.png", folder / f"{stem}_error.png"
 
 
 def _write(path: Path, levels: UInt8[ndarray, "h w *c"]) -> None:

@@ -32,6 +32,7 @@ def terminal_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
     """
     parts, timed = [], False
     for model, same in speed.groupby("model", sort=False):
+        timed_rows: list[Row] = same.to_dict("records")  # type: ignore[assignment]
         score = _best_known(str(model), quality)
         seconds = published_seconds().get((models.recipe(str(model)).model, *PRINTED_OF))
         timed |= seconds is not None and bool((same["task"] == "infer").any())
@@ -43,14 +44,14 @@ def terminal_table(speed: pd.DataFrame, quality: pd.DataFrame) -> str:
             {
                 "task": row["task"],
                 "output": f"{row['width']}×{row['height']}" + (f" ×{row['batch']}" if row["batch"] > 1 else ""),
-                "mode": f"{row['mode']} {row['precision']}",
+                "mode": _mode(row),
                 "ms": f"{row['median_ms']:.4g}",
                 "per s": f"{row['samples_per_s']:.4g}",
-                "of peak": f"{row['peak_share']:.0%}",
+                "peak": f"{row['peak_share']:.0%}",
                 "MiB": known(row["peak_memory_mib"], ".0f"),
                 "× plain": f"{row['baseline_ratio']:.2f}",
             }
-            for row in same.to_dict("records")
+            for row in timed_rows
         ]
         about = "; ".join(filter(None, [f"{model}: {scored or 'not measured here'}", published]))
         table = tabulated(rows)
@@ -86,7 +87,7 @@ def _training(here: pd.DataFrame) -> str:
     rows = [
         {
             "network, batch": f"{row['model']}, {row['batch']}",
-            "mode": row["mode"] if row["precision"] == "float32" else f"{row['mode']}, {row['precision']}",
+            "mode": _mode(row),
             "ms a step": _spread(row, ".1f"),
             "patches/s": f"{row['samples_per_s']:.0f}",
             "GFLOP/s": f"{row['gflops']:.0f}",
@@ -129,6 +130,10 @@ def _measured(rows: pd.DataFrame) -> str:
         f"{newest['machine']}, PyTorch {newest['torch']}, {str(newest['measured'])[:10]}, commit "
         f"{str(newest['commit'])[:7]}, load {newest['load']:.1f} before."
     )
+
+
+def _mode(row: Row) -> str:
+    return str(row["mode"]) if row["precision"] == "float32" else f"{row['mode']}, {row['precision']}"
 
 
 def _spread(row: Row, form: str) -> str:

@@ -109,9 +109,9 @@ def test_16_bits_are_more_than_8() -> None:
 @pytest.mark.parametrize(
     ("model", "scale", "memory"),
     [
-        *(("srcnn-915-quick", scale, 8 << 20) for scale in (2, 3, 4)),
+        *(("srcnn-915-quick", scale, 2 << 20) for scale in (2, 3, 4)),
         *(("bicubic", scale, 1 << 20) for scale in (2, 3, 4)),
-        ("vdsr-t91-muon-overlap", 3, 8 << 20),
+        ("vdsr-t91-muon-overlap", 3, 3 << 20),
     ],
 )
 @pytest.mark.parametrize("colour", [True, False], ids=["colour", "grey"])
