@@ -8,7 +8,7 @@ meanwhile: of two processes that write one file, one waits.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def file_part(path: Path, *, flushed: bool = False) -> Iterator[Path]:
     OSError : it cannot be written there.
     """
     part = part_of(path)
-    with _held(part, Path.touch):
+    with _held(part, folder=False):
         try:
             os.truncate(part, 0)
             yield part
@@ -99,7 +99,7 @@ def file_part(path: Path, *, flushed: bool = False) -> Iterator[Path]:
 def folder_part(path: Path) -> Iterator[Path]:
     """Where to put the files of a folder that becomes `path` in the end. Errors as `file_part`."""
     part = part_of(path)
-    with _held(part, lambda part: part.mkdir(exist_ok=True)):
+    with _held(part, folder=True):
         try:
             for left in part.iterdir():
                 left.unlink()
@@ -137,24 +137,20 @@ def _flush_names(folder: Path) -> None:
 
 
 @contextmanager
-def _held(part: Path, make: Callable[[Path], object]) -> Iterator[None]:
+def _held(part: Path, *, folder: bool) -> Iterator[None]:
     """Make a part, or take over what a killed process has left, and keep all others from it."""
     while True:
-        is_new = not part.exists()
-        try:
-            make(part)
-            handle = None if fcntl is None else os.open(part, os.O_RDONLY)
-        except FileNotFoundError:  # who held it has just given it its name
-            if not part.parent.exists():
-                raise
-            continue
-        except OSError:
-            if is_new:  # made, and then the system said no
-                _remove(part)
-            raise
-        if handle is None:
+        if folder:
+            part.mkdir(exist_ok=True)
+        if fcntl is None:
+            if not folder:
+                part.touch()
             yield
             return
+        try:
+            handle = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # who held it has just given it its name
+            continue
         try:
             with suppress(OSError):  # not every file system has locks
                 fcntl.flock(handle, fcntl.LOCK_EX)

@@ -119,7 +119,7 @@ def read(folder: Path) -> Evidence:
 def _in_order(log: pd.DataFrame) -> pd.DataFrame:
     """The columns of a log, which has lost their order in a run that was resumed."""
     first, last = ("backprops", "step", "lr", "loss"), ("seconds", "samples_per_s")
-    measured = sorted(set(map(str, log)) - {*first, *last})
+    measured = sorted({str(name) for name in log} - {*first, *last})
     return log[[name for name in (*first, *measured, *last) if name in log]]
 
 
