@@ -150,6 +150,8 @@ def _held(part: Path, *, folder: bool) -> Iterator[None]:
         try:
             handle = os.open(part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # who held it has just given it its name
+            if not part.parent.is_dir():
+                raise
             continue
         try:
             with suppress(OSError):  # not every file system has locks
@@ -159,11 +161,6 @@ def _held(part: Path, *, folder: bool) -> Iterator[None]:
                 return
         finally:
             os.close(handle)
-
-
-def _remove(part: Path) -> None:
-    with suppress(OSError):
-        part.rmdir() if part.is_dir() else part.unlink()
 
 
 def _is_at(handle: int, path: Path) -> bool:
