@@ -12,7 +12,7 @@ from srrepro.errors import InputError
 from srrepro.evaluation.measure import Estimate, Keep, Score, TestSet, judge
 from srrepro.pixels import images
 from srrepro.pixels.color import studio
-from srrepro.pixels.decoding import MOST_PIXELS
+from srrepro.pixels.decoding import most_pixels
 from srrepro.pixels.folders import SUFFIXES
 from srrepro.pixels.naming import partners, scale_of
 from srrepro.progress import say, track
@@ -124,8 +124,8 @@ def read_array(path: Path) -> Float[ndarray, "h w *c"]:
     if image is None or image.dtype.kind not in "fu":
         msg = f"{path} was to be read as one grey or RGB image, but it holds {array.shape} of {array.dtype}."
         raise InputError(msg)
-    if image.size > 3 * MOST_PIXELS:
-        most = f"{MOST_PIXELS / 1e6:.0f} million pixels"
+    if image.size > 3 * most_pixels():
+        most = f"{most_pixels() / 1e6:.0f} million pixels"
         msg = f"{path} was to be read as one image, but holds {image.shape}, and at most {most} are read."
         raise InputError(msg)
     if image.dtype.kind == "u" and image.dtype != np.uint8:

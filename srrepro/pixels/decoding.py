@@ -1,6 +1,7 @@
 """From a file to its samples, by what the file contains: PNG, JPEG, BMP, WebP and TIFF."""
 
 import io
+import os
 import re
 import struct
 import warnings
@@ -22,6 +23,8 @@ from srrepro.progress import say
 
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 1 << 30)
 """Some 179 million: the limit of Pillow, which guards against small files that would fill the memory."""
+ALLOWED = "SRREPRO_MEGAPIXELS"
+"""Where in the environment another limit may stand."""
 
 _FORMATS = {"PNG", "JPEG", "MPO", "BMP", "DIB", "WEBP", "TIFF"}
 _GREY = {"1", "L", "LA", "La"}
@@ -108,7 +111,8 @@ def _file(path: Path) -> Iterator[File]:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of the limit
             warnings.filterwarnings("ignore", "(Possibly c|C)orrupt EXIF|Metadata Warning")
-            yield file
+            with _pillow_allows(most_pixels()):
+                yield file
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -129,11 +133,38 @@ def _file(path: Path) -> Iterator[File]:
         raise InputError(msg) from error
 
 
+def most_pixels() -> int:
+    """Of an image that is read.
+
+    Raises
+    ------
+    InputError : another limit was asked for, but it is no number.
+    """
+    asked = os.environ.get(ALLOWED)
+    if not asked:
+        return MOST_PIXELS
+    if not asked.isdecimal() or not 0 < int(asked) <= 100_000:
+        msg = f"{ALLOWED} was to say how many million pixels an image may have, but is {asked!r}. Give a whole number."
+        raise InputError(msg)
+    return int(asked) * 1_000_000
+
+
+@contextmanager
+def _pillow_allows(pixels: int) -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels // 2  # it refuses what is twice as large
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
 def _check_size(path: Path, pixels: int) -> None:
-    if pixels > MOST_PIXELS:
+    most = most_pixels()
+    if pixels > most:
         msg = (
             f"{path} was to be read as an image, but has {pixels / 1e6:,.0f} million pixels. Files of up to "
-            f"{MOST_PIXELS / 1e6:.0f} million are read. Cut it into parts."
+            f"{most / 1e6:.0f} million are read. Cut it into parts, or allow more: {ALLOWED}={-(-pixels // 1_000_000)}."
         )
         raise InputError(msg)
 
@@ -167,7 +198,7 @@ def _opened(file: File, path: Path) -> ImageFile:
         image = Image.open(file)
     except Image.DecompressionBombError as error:
         found = re.search(r"\d+", str(error))
-        _check_size(path, int(found[0]) if found else MOST_PIXELS + 1)
+        _check_size(path, int(found[0]) if found else most_pixels() + 1)
         raise
     if image.format not in _FORMATS:
         msg = (

@@ -144,7 +144,7 @@ def test_a_strange_array_is_one_message(content: bytes | None, message: str, tmp
 def test_an_array_larger_than_any_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "a.npy", np.ones((4, 4, 3)))
     assert read_array(tmp_path / "a.npy").shape == (4, 4, 3)
-    monkeypatch.setattr("srrepro.evaluation.score.MOST_PIXELS", 15)
+    monkeypatch.setattr("srrepro.pixels.decoding.MOST_PIXELS", 15)
     with pytest.raises(InputError, match=r"but holds \(4, 4, 3\), and at most"):
         read_array(tmp_path / "a.npy")
 

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from srrepro.errors import InputError
+from srrepro.pixels import decoding
 from srrepro.pixels.images import read
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -212,6 +213,18 @@ def test_too_many_pixels_are_called_so():
         InputError, match=r"big_189MP.png .* has 189 million pixels. Files of up to 179 million are read"
     ):
         read(CASES / "big_189MP.png")
+
+
+def test_a_larger_limit_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = CASES / "big_189MP.png"
+    monkeypatch.setenv("SRREPRO_MEGAPIXELS", "189")
+    assert (decoding.look(path).width, decoding.look(path).height) == (14000, 13500)
+    monkeypatch.setenv("SRREPRO_MEGAPIXELS", "188")
+    with pytest.raises(InputError, match="Files of up to 188 million are read. .* SRREPRO_MEGAPIXELS=189"):
+        decoding.look(path)
+    monkeypatch.setenv("SRREPRO_MEGAPIXELS", "many")
+    with pytest.raises(InputError, match="but is 'many'. Give a whole number"):
+        decoding.look(path)
 
 
 def test_a_gif_is_refused_by_its_name_or_not(tmp_path):
