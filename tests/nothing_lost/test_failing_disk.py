@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -80,6 +81,7 @@ def test_any_change_that_fails_leaves_the_right_file_or_none(
             refused += 1
             (line,) = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
             assert ended.said.endswith(f"{line}\n"), where
+            assert os.strerror(number) in line or "is full." in line, where
         assert not [name for name in everything(place) if ".part" in name], where
         again = write(place)
         assert again.code == 0, f"{where}\n{again.said}"
