@@ -1,6 +1,7 @@
 """The engines that people deploy networks with, as contenders of `srrepro bench`, where they are installed."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
 
@@ -46,14 +47,23 @@ def _onnxruntime(model: Any, planes: Float32[ndarray, "1 c h w"], threads: int, 
 
 
 def _openvino(model: Any, planes: Float32[ndarray, "1 c h w"], threads: int, axes: int, precision: str) -> Turn:
+    """All of it in a thread of its own: OpenVINO gives its caller a stack for signals, and frees it with the network.
+
+    The next Ctrl-C of that thread would end the process.
+    """
     import openvino
 
-    core = openvino.Core()
-    read = core.read_model(model.SerializeToString(), b"")
-    read.reshape(list(planes.shape))
+    thread = ThreadPoolExecutor(1, thread_name_prefix="openvino")
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
-    request = core.compile_model(read, "CPU", settings).create_infer_request()
-    return lambda: _image(request.infer({0: planes})[0], axes)
+
+    def request() -> Any:
+        core = openvino.Core()
+        read = core.read_model(model.SerializeToString(), b"")
+        read.reshape(list(planes.shape))
+        return core.compile_model(read, "CPU", settings).create_infer_request()
+
+    ready = thread.submit(request).result()
+    return lambda: thread.submit(lambda: _image(ready.infer({0: planes})[0], axes)).result()
 
 
 def _image(planes: Float32[ndarray, "1 c H W"], axes: int) -> Float32[ndarray, "H W *c"]:
