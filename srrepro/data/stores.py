@@ -35,6 +35,7 @@ FORMAT = 1
 CHUNK = 128  # patches; the usual batch, half a MiB of float32 at 33 pixels
 SEAL = 512
 """Bytes before HDF5's own, which it leaves to us: the sha256 of all that follows them."""
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _SEALED = b"srrepro store, sha256 of what follows these 512 bytes: "
 
 Attributes = dict[str, str | int]
@@ -310,17 +311,24 @@ _SOUND: dict[Path, tuple[int, ...]] = {}
 """Stores whose seal this process has found to be right, as they were then."""
 
 
-def _broken_seal(path: Path) -> str:
-    """What is wrong with a store that is not as it was built, or nothing; it is read for this once a process."""
+def _has_broken_seal(path: Path) -> bool:
+    """Whether a store is not as it was built; it is read for this once a process.
+
+    Stores of before have no seal: they begin with HDF5's own words.
+    """
     found = path.stat()
     now = found.st_ino, found.st_size, found.st_mtime_ns
     if _SOUND.get(path) == now:
-        return ""
+        return False
+    _SOUND.pop(path, None)
     with path.open("rb") as file:
-        if file.read(SEAL) != _seal_of(path):
-            return "is damaged"
+        seal = file.read(SEAL)
+    if seal.startswith(_HDF5):
+        return False
+    if seal != _seal_of(path):
+        return True
     _SOUND[path] = now
-    return ""
+    return False
 
 
 def _read_back(part: Path, sums: Sums, digest: str) -> None:
@@ -335,7 +343,7 @@ def _read_back(part: Path, sums: Sums, digest: str) -> None:
             right = file.attrs["digest"] == digest and all(
                 _sum_of(file[name]).digest() == expected.digest() for name, expected in sums.items()
             )
-        right = right and not _broken_seal(part)
+        right = right and not _has_broken_seal(part)
     except Exception as error:  # HDF5 has many for what it cannot read
         msg = "what was written cannot be read"
         raise OSError(msg) from error
@@ -407,6 +415,8 @@ def _fill_evaluation(
 
 def _open(path: Path, expected: Attributes) -> h5py.File:
     try:
+        if _has_broken_seal(path):  # before HDF5 reads anything: it may read a damaged file for ever
+            raise _unusable(path, "is damaged or no store")
         file = h5py.File(path, "r")
     except FileNotFoundError as error:
         msg = f"The store {path} was asked for, but is not there. Run `srrepro prepare {expected['set']}`."
@@ -418,7 +428,7 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
     except Exception as error:  # HDF5 has many for what it cannot read
         file.close()
         raise _unusable(path, "is damaged") from error
-    problem = ""
+    problem = None
     if not str(found.get("kind", "")).startswith("srrepro ") or "digest" not in found:
         problem = "was not made by srrepro"
     elif found.get("format") != FORMAT:
@@ -427,8 +437,6 @@ def _open(path: Path, expected: Attributes) -> h5py.File:
         differing = [key for key, value in expected.items() if found.get(key) != value]
         if differing:
             problem = f"differs from what was asked for in: {', '.join(differing)}"
-    if not problem and file.userblock_size == SEAL:  # stores of before have none, and are read as they were
-        problem = _broken_seal(path)
     if problem:
         file.close()
         raise _unusable(path, problem)

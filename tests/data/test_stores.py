@@ -283,6 +283,10 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def truncate_as_of_before(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[stores.SEAL : -100])
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -307,20 +311,23 @@ def replace_by_hdf5_of_another_kind(path: Path) -> None:
 def age(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["format"] = stores.FORMAT - 1
+    stores._seal(path)
 
 
 def change_source(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["sources"] = file.attrs["sources"].replace("a.png", "z.png")
+    stores._seal(path)
 
 
 @pytest.mark.parametrize("prepare", [prepare_training, prepare_evaluation])
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
-        (truncate, "is truncated or no HDF5 file"),
-        (empty, "is truncated or no HDF5 file"),
-        (replace_by_text, "is truncated or no HDF5 file"),
+        (truncate, "is damaged or no store"),
+        (truncate_as_of_before, "is truncated or no HDF5 file"),
+        (empty, "is damaged or no store"),
+        (replace_by_text, "is damaged or no store"),
         (replace_by_foreign_hdf5, "was not made by srrepro"),
         (replace_by_hdf5_of_another_kind, "was not made by srrepro"),
         (age, f"has the format {stores.FORMAT - 1}, and this version reads {stores.FORMAT}"),
@@ -377,6 +384,8 @@ def test_a_missing_store_names_the_verb_that_builds_it(folder):
 
 
 def flip_one_bit(path: Path, dataset: str) -> None:
+    """In a store of before, so that HDF5 has to notice it."""
+    path.write_bytes(path.read_bytes()[stores.SEAL :])
     with h5py.File(path) as file:
         chunk = file[dataset].id.get_chunk_info(0)
     with path.open("r+b") as stream:
@@ -399,8 +408,10 @@ def test_one_wrong_bit_in_an_evaluation_store_is_noticed(plane, folder):
     shape = EvaluationShape("photographs", 2)
     prepare_evaluation(folder, shape)
     flip_one_bit(shape.path(folder), f"images/0001/{plane}")
+    examples = read_evaluation(folder, shape)
+    assert next(examples).name == "a.png"
     with pytest.raises(InputError, match="is damaged. Delete it"):
-        list(read_evaluation(folder, shape))
+        next(examples)
 
 
 @pytest.mark.parametrize("prepare", [prepare_training, prepare_evaluation])
