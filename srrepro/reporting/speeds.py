@@ -19,7 +19,7 @@ SECONDS_NOTE = (
     "and VDSR on a GPU of 2015; recalled, not confirmed."
 )
 
-MODES = ("plain", "eager", "native")
+MODES = ("plain", "eager", "native", "onnxruntime", "openvino", "openvino, bfloat16")
 """Columns of inference, in order."""
 
 Row = dict[str, Any]
@@ -102,10 +102,12 @@ def _training(here: pd.DataFrame) -> str:
 def _inference(here: pd.DataFrame) -> str:
     """A row a size, a column a mode."""
     timed = here[here["task"] == "infer"]
-    modes = [mode for mode in MODES if mode in set(timed["mode"])]
+    found: list[Row] = timed.to_dict("records")  # type: ignore[assignment]
+    modes = [mode for mode in MODES if mode in set(map(_mode, found))]
     rows = []
     for (model, height, width), same in timed.groupby(["model", "height", "width"], sort=False):
-        by: dict[str, Row] = {str(row["mode"]): row for row in same.to_dict("records")}  # type: ignore[misc]
+        alike: list[Row] = same.to_dict("records")  # type: ignore[assignment]
+        by = {_mode(row): row for row in alike}
         cells = {mode: _spread(by[mode], ".0f") if mode in by else "" for mode in modes}
         named = {f"{mode}, ms": cell for mode, cell in cells.items()}
         best = by.get("native")
@@ -117,6 +119,7 @@ def _inference(here: pd.DataFrame) -> str:
                 "of peak": f"{best['peak_share']:.0%}" if best else "",
                 "MiB": known(best["peak_memory_mib"], ".0f") if best else "",
             }
+            | ({"commit": str(same["commit"].iloc[0])[:7]} if timed["commit"].nunique() > 1 else {})
         )
     return f"{_measured(timed)}\n\n{_markdown(rows)}"
 
