@@ -164,4 +164,4 @@ def _both(text: Text) -> str:
 def _table(rows: Sequence[dict[str, str]]) -> str:
     used = [head for head in rows[0] if any(row[head] for row in rows)]
     cells = [{head: row[head] for head in used} for row in rows]
-    return tabulated(cells, form=MARKDOWN)
+    return tabulated(cells, form=MARKDOWN).replace("&lt;br>", "<br>")  # two languages in a cell, both our own
