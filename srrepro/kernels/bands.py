@@ -4,20 +4,17 @@ is still in the cache when the next one takes it. For images, not for training: 
 Layer by layer, the planes of a large image go out to memory and come back: for SRCNN that takes longer than computing.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from numpy import ndarray
-from torch import Tensor, nn
-from torch.nn.functional import pad, relu
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 from srrepro.kernels.chain import CLayer
-from srrepro.kernels.convolution import POINTS, C, in_tiles, known, share
+from srrepro.kernels.convolution import POINTS, C, in_tiles, share
+from srrepro.kernels.tracing import Layer, traced
 from srrepro.models.recipe import INTERPOLATED, takes
 
 PROBE = 16
@@ -36,23 +33,22 @@ def is_watched() -> bool:
     return bool(stack)
 
 
-@dataclass
-class Layer:
-    """One convolution that keeps the size: as PyTorch has it, and as the C functions do."""
+class Weights:
+    """Those of one layer, in the layout of the C functions."""
 
-    weight: Tensor
-    bias: Tensor | None
-    rectify: bool = False
-    taken: list[ndarray] = field(default_factory=list)
-    laid_out: list[ndarray] = field(default_factory=list)
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.taken: list[ndarray] = []
+        self.laid_out: list[ndarray] = []
 
     def take(self) -> list[ndarray]:
-        """Weights and bias of now, in the layout of the C functions; made anew only where they have changed.
+        """Weights and bias of now; laid out anew only where they have changed.
 
         With NumPy: PyTorch would wake a thread of its own for them, which then is in the way of ours for milliseconds.
         """
-        bias = np.zeros(len(self.weight), np.float32) if self.bias is None else self.bias.detach().numpy()
-        now = [self.weight.detach().numpy(), bias]
+        layer = self.layer
+        bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias.detach().numpy()
+        now = [layer.weight.detach().numpy(), bias]
         if not self.taken or not all(map(np.array_equal, now, self.taken)):
             self.taken = [each.copy() for each in now]
             weight = np.ascontiguousarray(now[0].transpose(2, 3, 1, 0))
@@ -65,63 +61,17 @@ class Layer:
         return self.laid_out
 
 
-class _Tracing(TorchFunctionMode):
-    """Notes the convolutions that an image goes through, and what is put around it, as long as nothing else is done."""
-
-    def __init__(self, inputs: Tensor) -> None:
-        super().__init__()
-        self.inputs = self.last = inputs
-        self.layers: list[Layer] = []
-        self.borders: set[str] = set()
-        self.border = 0
-        self.residual = False
-        self.chained = True
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if not isinstance(out, Tensor):
-            return out
-        given = bool(args) and args[0] is self.last and not self.residual
-        found = known(func, args, kwargs)
-        if found is not None and found.planes is self.last and not self.residual:
-            if found.padding:
-                self.borders.add("constant")
-            kernel = found.weight.shape[-1]
-            self.chained &= kernel % 2 == 1 and self.border + found.padding == kernel // 2
-            self.layers.append(Layer(found.weight, found.bias))
-            self.border = 0
-        elif func is pad and given and not self.border:
-            self._note_border(*args, **(kwargs or {}))
-        elif func is relu and given and self.layers and not (self.border or self.layers[-1].rectify):
-            self.layers[-1].rectify = True
-        elif getattr(func, "__name__", "") == "add" and len(args) == 2 and not kwargs and not self.residual:
-            self.residual = True  # the input, added to the last layer's output
-            self.chained &= {id(args[0]), id(args[1])} == {id(self.inputs), id(self.last)}
-        else:
-            self.chained = False
-        self.last = out
-        return out
-
-    def _note_border(
-        self, _planes: Tensor, sides: tuple[int, ...], mode: str = "constant", value: float | None = None
-    ) -> None:
-        self.borders.add(mode)
-        self.border = sides[0]
-        self.chained &= len(sides) == 4 and len(set(sides)) == 1 and not value
-
-
 class Bands:
     """The layers of a network, whether its input is added to what they make, and what is around an image."""
 
     def __init__(self, layers: list[Layer], *, residual: bool, repeated: bool) -> None:
         self.layers = layers
+        self.weights = [Weights(layer) for layer in layers]
         self.residual = residual
         self.repeated = repeated
+        self.shapes = self._described()
 
     @classmethod
-    @torch.no_grad()
     def of(cls, network: nn.Module) -> "Bands | None":
         """The network as such a chain, in the mode that it is in; None if it is none, or takes RGB.
 
@@ -132,15 +82,14 @@ class Bands:
             return None
         if any(each.device.type != "cpu" for each in network.parameters()):
             return None
-        with _Tracing(torch.zeros(1, 1, PROBE, PROBE)) as trace:
-            out = network(trace.inputs)
-        own = [id(tensor) for layer in trace.layers for tensor in (layer.weight, layer.bias) if tensor is not None]
-        whole = sorted(own) == sorted(map(id, network.parameters()))
-        if not (trace.layers and trace.chained and whole and out is trace.last and not trace.border):
+        found = traced(network, PROBE)
+        if found is None or found.shape != (1, 1, PROBE, PROBE) or not all(map(_keeps_the_size, found.layers)):
             return None
-        if out.shape != trace.inputs.shape or trace.borders not in ({"constant"}, {"replicate"}):
+        borders = {layer.mode for layer in found.layers if layer.border}
+        borders |= {"constant" for layer in found.layers if layer.padding}
+        if borders not in ({"constant"}, {"replicate"}):
             return None
-        return cls(trace.layers, residual=trace.residual, repeated=trace.borders == {"replicate"})
+        return cls(found.layers, residual=found.residual, repeated=borders == {"replicate"})
 
     def __call__(
         self, image: Float32[ndarray, "h w"], *, threads: int, memory: int | None = None
@@ -149,17 +98,19 @@ class Bands:
         image = np.ascontiguousarray(image)
         height, width = image.shape
         out = np.empty_like(image)
-        taken = [layer.take() for layer in self.layers]
-        layers = self._described(taken)
+        taken = [weights.take() for weights in self.weights]
+        layers = self._described()
+        for each, (weight, bias) in zip(layers, taken, strict=True):
+            each.weights, each.bias = weight.ctypes.data, bias.ctypes.data
         if memory is not None:
             threads = max(1, min(threads, memory // self.least()))
-        stripes = self._stripes(layers, width, threads, memory)
+        stripes = self._stripes(width, threads, memory)
         rows = min(self._rows(-(-width // stripes)), max(height, 1))
 
         def some(begin: int, end: int) -> None:
             for stripe in range(begin, end):
                 first, last = width * stripe // stripes, width * (stripe + 1) // stripes
-                work = np.empty(C().bands_room(layers, len(layers), width, first, last, rows), np.float32)
+                work = np.empty(self._room(width, first, last, rows), np.float32)
                 C().chain_bands(
                     layers, len(layers), image.ctypes.data, height, width, first, last, rows, self.repeated,
                     out.ctypes.data, work.ctypes.data,
@@ -170,22 +121,25 @@ class Bands:
 
     def least(self) -> int:
         """Bytes that even the narrowest stripe takes."""
-        layers = self._described([layer.take() for layer in self.layers])
         reach = sum(layer.weight.shape[-1] // 2 for layer in self.layers)
         wide = 2 * reach + NARROWEST
-        return 4 * int(C().bands_room(layers, len(layers), wide, reach, reach + NARROWEST, self._rows(NARROWEST)))
+        return 4 * self._room(wide, reach, reach + NARROWEST, self._rows(NARROWEST))
 
-    def _stripes(self, layers: Any, width: int, threads: int, memory: int | None) -> int:
+    def _stripes(self, width: int, threads: int, memory: int | None) -> int:
         """Each thread has columns of its own; more stripes take less. Where they meet, columns are computed twice."""
         stripes = max(1, min(threads, width // NARROWEST))
         while memory is not None and width // (2 * stripes) >= NARROWEST:
             columns = -(-width // stripes)
             first = (width - columns) // 2
-            room = C().bands_room(layers, len(layers), width, first, first + columns, self._rows(columns))
+            room = self._room(width, first, first + columns, self._rows(columns))
             if 4 * room * min(threads, stripes) <= memory:
                 break
             stripes *= 2
         return stripes
+
+    def _room(self, width: int, first: int, last: int, rows: int) -> int:
+        """Floats that the C function works in, for these columns of an image."""
+        return int(C().bands_room(self.shapes, len(self.shapes), width, first, last, rows))
 
     def _rows(self, columns: int) -> int:
         """Of a band: as many as fit the cache, up to a number beyond which more do not help."""
@@ -193,10 +147,15 @@ class Bands:
         tiled = any(in_tiles(layer.weight.shape[-1], *layer.weight.shape[1::-1]) for layer in self.layers)
         return ROWS if tiled else max(1, min(ROWS, CACHE // (4 * planes * columns)))
 
-    def _described(self, taken: list[list[ndarray]]) -> Any:
-        """The layers to the C functions."""
+    def _described(self) -> Any:
+        """The layers to the C functions, without weights."""
         described = (CLayer * len(self.layers))()
-        for each, layer, (weight, bias) in zip(described, self.layers, taken, strict=True):
+        for each, layer in zip(described, self.layers, strict=True):
             each.filters, each.planes, each.kernel, _ = layer.weight.shape
-            each.rectify, each.weights, each.bias = layer.rectify, weight.ctypes.data, bias.ctypes.data
+            each.rectify = layer.rectify
         return described
+
+
+def _keeps_the_size(layer: Layer) -> bool:
+    kernel = layer.weight.shape[-1]
+    return kernel % 2 == 1 and layer.border + layer.padding == kernel // 2

@@ -6,30 +6,17 @@ a hundred small operations of Python. Here a thread takes an image through all l
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
-from torch.overrides import TorchFunctionMode
 
-from srrepro.kernels.convolution import POINTS, C, in_tiles, known, transformed_for_tiles
+from srrepro.kernels.convolution import POINTS, C, in_tiles, transformed_for_tiles
+from srrepro.kernels.tracing import Layer, traced
 from srrepro.models.recipe import takes
 
 IMAGES = 16
 """That a thread takes through a network at a time: enough to be worth a start, few enough that what one layer leaves is
 still near when the next one takes it."""
-
-
-@dataclass
-class Layer:
-    """One convolution, as PyTorch has it, and whether a rectifier follows."""
-
-    weight: Tensor
-    bias: Tensor | None
-    padding: int
-    rectify: bool = False
 
 
 class CLayer(ctypes.Structure):
@@ -41,36 +28,6 @@ class CLayer(ctypes.Structure):
     )
 
 
-class _Tracing(TorchFunctionMode):
-    """Notes the convolutions that an input goes through, as long as nothing else is done to it."""
-
-    def __init__(self, inputs: Tensor) -> None:
-        super().__init__()
-        self.inputs = self.last = inputs
-        self.layers: list[Layer] = []
-        self.residual = False
-        self.chained = True
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if not isinstance(out, Tensor):
-            return out
-        found = known(func, args, kwargs)
-        if found is not None and found.planes is self.last and not self.residual:
-            self.layers.append(Layer(found.weight, found.bias, found.padding))
-        elif func is relu and args[0] is self.last and self.layers and not (self.residual or self.layers[-1].rectify):
-            self.layers[-1].rectify = True
-        elif getattr(func, "__name__", "") == "add" and len(args) == 2 and not kwargs and not self.residual:
-            self.residual = True  # the input, added to the last layer's output
-            self.chained &= {id(args[0]), id(args[1])} == {id(self.inputs), id(self.last)}
-        else:
-            self.chained = False
-        self.last = out
-        return out
-
-
 class Chain:
     """The layers of a network, and whether its input is added to what the last of them makes."""
 
@@ -80,21 +37,15 @@ class Chain:
         self.rooms: dict[int, Room] = {}
 
     @classmethod
-    @torch.no_grad()
     def of(cls, network: nn.Module, side: int) -> "Chain | None":
         """The network as a chain, found by taking an image of that side through it; None if it is more than that.
 
         Only luminance is chained.
         """
-        if takes(network).channels != 1:
+        found = traced(network, side) if takes(network).channels == 1 else None
+        if found is None or found.shape[1] != 1 or any(layer.border for layer in found.layers):
             return None
-        with _Tracing(torch.zeros(1, 1, side, side)) as trace:
-            out = network(trace.inputs)
-        own = [id(tensor) for layer in trace.layers for tensor in (layer.weight, layer.bias) if tensor is not None]
-        whole = sorted(own) == sorted(map(id, network.parameters()))
-        if not (trace.chained and whole and out is trace.last and out.shape[1] == 1):
-            return None
-        return cls(trace.layers, trace.residual)
+        return cls(found.layers, found.residual)
 
     def prepare(self) -> None:
         """Take the weights of now, for one step of all threads."""

@@ -135,6 +135,5 @@ def test_only_what_promises_to_be_a_chain_is_one() -> None:
 
 def test_less_memory_means_more_and_narrower_stripes() -> None:
     bands = bands_of(models.recipe("srcnn-915").network(3).eval())
-    layers = bands._described([layer.take() for layer in bands.layers])
-    assert bands._stripes(layers, 4096, 2, None) == 2
-    assert bands._stripes(layers, 4096, 2, 2 << 20) > 8
+    assert bands._stripes(4096, 2, None) == 2
+    assert bands._stripes(4096, 2, 2 << 20) > 8
