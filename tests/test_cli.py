@@ -37,6 +37,7 @@ from srrepro.jobs.job import Measure, Train
 from srrepro.jobs.suites import SUITES
 from srrepro.models.recipe import SGD, Constant, Patches, Recipe
 from srrepro.models.srcnn import ThreeLayers
+from srrepro.options import LAST_SEED
 from srrepro.pixels import images
 from srrepro.pixels.picture import read as read_picture
 from srrepro.pixels.resize import imresize
@@ -48,7 +49,7 @@ from srrepro.timing import speed
 from srrepro.training import checkpoint, deadline
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.engine import Engine
-from srrepro.training.run import Run
+from srrepro.training.run import SEEDS, Run
 
 MARKS = marks("results")
 CONTEXT = click.Context(main)
@@ -334,6 +335,10 @@ def test_two_pictures_of_one_name_are_not_saved_over_each_other(tmp_path: Path) 
     message = refused(*words, "--save", tmp_path / "seen")
     assert "a_x2.png was to be saved of both a.bmp and a.png. Rename one" in message
     assert not (tmp_path / "seen").exists()
+
+
+def test_the_largest_seed_is_the_last_that_a_run_takes() -> None:
+    assert LAST_SEED == SEEDS - 1
 
 
 @pytest.mark.parametrize(("words", "told"), [

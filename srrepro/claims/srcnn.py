@@ -158,10 +158,14 @@ REGIONS = {
 }
 
 
+def _region(metric: str) -> str:
+    return metric.removeprefix("psnr_db").strip("_") or "whole"
+
+
 def _padded_in_training(metric: str) -> Comparison:
     where = REGIONS[metric]
     return Comparison(
-        name=f"training-{metric.removeprefix('psnr_db').strip('_') or 'whole'}",
+        name=f"training-{_region(metric)}",
         statement=Text(
             f"Trained and used with zeros it is no worse than without padding: {where.en}.",
             f"训练与推理均补零不差于不填充：{where.zh}。",
@@ -182,7 +186,7 @@ def _padded_in_use(weights: str, metric: str) -> Comparison:
         for name, network in (("edges-repeated", own), ("edges-zero", replace(own, inference_padding="zeros")))
     )
     return Comparison(
-        name=f"use-{weights.removeprefix('srcnn-915-')}-{metric.removeprefix('psnr_db').strip('_') or 'whole'}",
+        name=f"use-{weights.removeprefix('srcnn-915-')}-{_region(metric)}",
         statement=Text(
             f"Zeros in use are no worse than repeated edges, the weights of {weights}: {where.en}.",
             f"推理补零不差于复制边缘，权重为 {weights}：{where.zh}。",

@@ -41,7 +41,6 @@ UNDECIDED = Text(
     "Not decided: a run is lacking, seeds disagree, or the difference is within its interval. The rows say which.",
     "未定：缺少训练、各种子不一致，或差异在区间之内。原因见表。",
 )
-NOTHING_TRAINED = Text("Nothing is trained.", "不训练。")
 
 TRAINING_SET = Claim(
     name="training-set",

@@ -320,6 +320,12 @@ def _about(run: Run, state: State) -> dict[str, Any]:
         "backprops": backprops,
         "seconds": state.seconds,
         "samples_per_s": backprops / state.seconds,
+        **_how(run),
+    }
+
+
+def _how(run: Run) -> dict[str, Any]:
+    return {
         "device": run.hardware.device,
         "precision": run.hardware.precision,
         "mode": run.hardware.mode,
@@ -358,11 +364,7 @@ def _leave_failure(
     about = {
         "recipe": described(run.recipe),
         "diverged": {"step": step, "message": str(error)},
-        "device": run.hardware.device,
-        "precision": run.hardware.precision,
-        "mode": run.hardware.mode,
-        "store": {"shape": run.shape.as_evidence(), "digest": run.store},
-        "finished": _now(),
+        **_how(run),
     }
     evidence.write(workspace.runs, run.name, run.subject, scores, about=about | made_with, log=log)
 

@@ -34,6 +34,7 @@ from srrepro.reporting.provenance import provenance
 from srrepro.reporting.tabulated import as_csv
 from srrepro.timing.speed import conditions
 from srrepro.training.engine import Engine
+from srrepro.training.run import Run
 from srrepro.whole import written_whole
 
 ROUNDS, SAMPLES = 12, 1024
@@ -309,9 +310,8 @@ def _time(place: Workspace) -> None:
     _write(pd.DataFrame(table), place.results / rows.SECONDS)
 
 
-def _take_norms(variant: Trained, place: Workspace) -> None:
-    """Norms of every layer's weights and gradients at the first batch of seed 0, before any step."""
-    run = run_of(train_of(variant, 0, 1.0), replace(place, hardware=Hardware(precision="float32", mode="eager")))
+def norms_at_start(run: Run) -> list[dict[str, float]]:
+    """Norms of every layer's weights and gradients at the first batch of a run, before any step; and the loss."""
     training = run.training
     prepare_training(run.folder, run.shape)
     feed = run.feed()
@@ -323,13 +323,18 @@ def _take_norms(variant: Trained, place: Workspace) -> None:
     loss = training.loss(network(inputs), labels.float() / 255)
     layers = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     gradients = torch.autograd.grad(loss, layers)
-    about = {"variant": variant.name, "recipe": digest(variant.recipe), "lr": training.schedule(0.0)}
-    table = pd.DataFrame(
-        about
-        | {"layer": number, "loss": loss.item()}
+    return [
+        {"layer": number, "loss": loss.item()}
         | {"weight_norm": weight.norm().item(), "gradient_norm": gradient.norm().item()}
         for number, (weight, gradient) in enumerate(zip(layers, gradients, strict=True), start=1)
-    )
+    ]
+
+
+def _take_norms(variant: Trained, place: Workspace) -> None:
+    """Those of seed 0."""
+    run = run_of(train_of(variant, 0, 1.0), replace(place, hardware=Hardware(precision="float32", mode="eager")))
+    about = {"variant": variant.name, "recipe": digest(variant.recipe), "lr": run.training.schedule(0.0)}
+    table = pd.DataFrame(about | norms for norms in norms_at_start(run))
     path = place.results / rows.GRADIENTS
     if path.exists():
         before = pd.read_csv(path)
