@@ -17,6 +17,7 @@ from torch.nn.functional import relu
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware
+from srrepro.kernels.bands import Bands
 from srrepro.kernels.chain import IMAGES, Chain
 from srrepro.kernels.compiled import library
 from srrepro.kernels.convolution import NO_PAIRS, Native, Pairs
@@ -138,10 +139,10 @@ def tiles(network, height, width, side, threads, banded):
     counted("tiles")
     torch.manual_seed(0)
     image = np.random.default_rng(0).random((height, width), np.float32)
-    memory = side * side * 2 * 4 * 32
-    hardware = Hardware(precision="float32", mode="native", memory=memory, threads=threads)
     made = network(2)
     made.chain = banded
+    memory = Bands.of(made.eval()).least() if banded else side * side * 2 * 4 * 32
+    hardware = Hardware(precision="float32", mode="native", memory=memory, threads=threads)
     subject = Subject(name="drawn", model="drawn", origin="trained", training_set="", scale=2)
     estimate = Upscaler(subject, made, 2, hardware).estimate(image)
     assert estimate.shape == image.shape

@@ -72,7 +72,7 @@ def test_many_drawn_shapes(python: Python) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_tests_of_the_functions(python: Python) -> None:
-    files = ("test_convolution.py", "test_chain.py")
+    files = ("test_bands.py", "test_convolution.py", "test_chain.py")
     done = python(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=600",
         *(f"tests/kernels/{name}" for name in files), "tests/pixels/test_resize.py",
@@ -85,8 +85,12 @@ FAULTS = {
         "kernels/convolution.c", "x + side <= width)", "x + side <= width + 1)", "heap-buffer-overflow",
     ),
     "a row of weights too many": (
-        "kernels/convolution.c", "for (size i = 0; i < kernel; i++) {\n                const float *a",
-        "for (size i = 0; i <= kernel; i++) {\n                const float *a", "heap-buffer-overflow",
+        "kernels/convolution.c", "for (size i = 0; i < kernel; i++) {\n            const float *a",
+        "for (size i = 0; i <= kernel; i++) {\n            const float *a", "heap-buffer-overflow",
+    ),
+    "room for one band's buffer of two": (
+        "kernels/convolution.c", "return 2 * r.bordered + r.gradient", "return r.bordered + r.gradient",
+        "heap-buffer-overflow",
     ),
     "vectors that must be aligned": (
         "kernels/convolution.c", "aligned(4), may_alias", "may_alias", "misaligned address",
