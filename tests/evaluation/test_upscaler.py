@@ -1,6 +1,7 @@
 """Loading weights, and running networks on luminance and on pictures."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -136,16 +137,25 @@ def named(run: dict[str, object]) -> dict[str, str]:
     [
         (named(RUN | {"seed": None}), "does not name its run"),
         (named(RUN | {"scale": None}), "does not name its run"),
+        (named({"recipe": "srcnn-915"}), "does not name its run"),
+        (named(RUN | {"budget": "all"}), "does not name its run"),
+        (named(RUN | {"seed": math.inf}), "does not name its run"),
+        ({"srrepro_run": "[" * 100_000}, "does not name its run"),
         (named(RUN | {"recipe": "srcnn-916"}), "no recipe 'srcnn-916'"),
         (named(RUN | {"recipe": "srcnn-955"}), "do not fit the network of srcnn-955"),
     ],
-    ids=["no seed", "no scale", "unknown recipe", "another network"],
+    ids=["no seed", "no scale", "neither", "words", "infinite", "nested", "unknown recipe", "another network"],
 )
 def test_a_run_that_cannot_be_is_refused(about: dict[str, str], message: str, tmp_path: Path) -> None:
     path = tmp_path / "strange.safetensors"
     save_file(random_network().state_dict(), path, metadata=about)
     with pytest.raises(InputError, match=message):
         load(path, 3)
+
+
+def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no .safetensors file or is cut short"):
+        weights.read_ours(tmp_path, 3)
 
 
 def arrays_of(network: nn.Module) -> dict[str, np.ndarray]:
