@@ -370,7 +370,7 @@ def test_a_set_with_a_flat_picture_says_why_its_mean_is_infinite() -> None:
     result = srrepro("evaluate", "bicubic", "--scale", 3, "--set", f"mine={CASES / 'one_flat'}", "--json")
     (row,) = strict_json(result.stdout)
     assert (row["images"], row["psnr_db"], row["verdict"]) == (2, None, "no-target")
-    assert row["note"] == "an image equals its reference: the mean is infinite"
+    assert row["note"] == "1 of 2 images equals its reference: the mean is infinite, without it 29.856 dB"
     assert "flat.png of mine: the estimate is the reference, so its PSNR is infinite" in result.stderr
 
 
@@ -455,7 +455,7 @@ def test_a_perfect_estimate_is_still_json(tmp_path: Path) -> None:
     result = srrepro(*words, "--json")
     (row,) = strict_json(result.stdout)
     assert row["ssim"] == pytest.approx(1)
-    assert (row["psnr_db"], row["note"]) == (None, "an image equals its reference: the mean is infinite")
+    assert (row["psnr_db"], row["note"]) == (None, "1 of 1 images equals its reference: the mean is infinite")
     assert "flat.png of flat: the estimate is the reference" in result.stderr
     assert " inf " in succeeded(*words)
 
