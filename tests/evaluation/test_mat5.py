@@ -144,8 +144,7 @@ def test_variables_are_unpacked_within_one_limit(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(mat5, "LARGEST", 1 << 20)
     numbers = element(FLOAT64, bytes(8))
     first, second = (
-        compressed(zlib.compress(variable(DOUBLE, (1, 1), numbers, bytes(700_000), name=name)))
-        for name in (b"a", b"b")
+        compressed(zlib.compress(variable(DOUBLE, (1, 1), numbers, bytes(700_000), name=name))) for name in (b"a", b"b")
     )
     assert list(read(tmp_path, first)) == ["a"]
     with pytest.raises(ValueError, match="unpacks to more than 1 MiB"):

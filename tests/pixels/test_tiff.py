@@ -1,6 +1,7 @@
 """TIFF is read by its tags, or refused: nothing becomes other pixels in silence."""
 
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ def test_the_cases_are_what_they_were_made_from() -> None:
 def test_what_has_no_sure_meaning_is_refused(name: str, found: str) -> None:
     with pytest.raises(InputError, match=found):
         read(CASES / name)
+
+
+@pytest.mark.parametrize(("photometric", "extra"), [("separated", ()), ("rgb", ("assocalpha",)), ("rgb", ())])
+def test_wide_pictures_take_a_bounded_memory(photometric: str, extra: tuple[str, ...], tmp_path: Path) -> None:
+    """24 bytes a pixel, Pillow's own aside: products of 16 bits need 64, which no whole picture is given."""
+    side, samples = 800, 4 if photometric == "separated" or extra else 3
+    pixels = np.random.default_rng(0).integers(0, 65536, (side, side, samples), np.uint16)
+    options: dict[str, Any] = {"extrasamples": extra} if extra else {}
+    tifffile.imwrite(tmp_path / "wide.tif", pixels, photometric=photometric, **options)
+    tracemalloc.start()
+    try:
+        read(tmp_path / "wide.tif")
+        assert tracemalloc.get_traced_memory()[1] < 26 * side**2
+    finally:
+        tracemalloc.stop()
 
 
 def test_eight_bits_in_sixteen_are_dark_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
