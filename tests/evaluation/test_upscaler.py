@@ -354,6 +354,34 @@ def test_a_network_that_sees_the_whole_image_is_never_tiled() -> None:
     np.testing.assert_array_equal(*estimates)
 
 
+class Narrower(nn.Module):
+    """What gives another size than it gave when it was looked at without numbers."""
+
+    def forward(self, interpolated: Tensor) -> Tensor:
+        return interpolated if interpolated.is_meta else interpolated[..., 1:]
+
+
+class OfColour(nn.Module):
+    """What says of nothing that it takes RGB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.first(image)
+
+
+def test_a_network_whose_size_changes_is_not_measured() -> None:
+    with pytest.raises(InputError, match=r"gave \(1, 1, 12, 11\) instead of \(1, 1, 12, 12\); nothing is measured"):
+        Upscaler(SUBJECT, Narrower(), 3).estimate(np.zeros((12, 12), np.float32))
+
+
+def test_a_network_that_takes_other_channels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"was given \(1, 1, .* \(interpolated\), but does not take that: "):
+        Upscaler(SUBJECT, OfColour(), 3)
+
+
 def test_memory_that_holds_no_tile_is_refused() -> None:
     with pytest.raises(InputError, match=r"in 0\.000954 MiB, but .*9×9 pixels; allow 1 MiB or more"):
         Upscaler(SUBJECT, NETWORKS["vdsr"](3), 3, Hardware(memory=1000))

@@ -315,6 +315,33 @@ def test_sizes_that_cannot_be_are_one_message(content: bytes, message: str, tmp_
             reader(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tags(t258=(3, 2, 8 | 16 << 16), t277=(3, 1, 2)), r"different numbers of bits, \(8, 16\)"),
+        (tags(t258=(3, 1, 12)), "its pixels are grey of 12 bits packed; that is read of grey only"),
+        (tags(t262=(3, 1, 5), t277=(3, 1, 4), t332=(3, 1, 2)), "its inks are not cyan, magenta, yellow and black"),
+        (tags(t262=(3, 1, 2)), "it has 1 samples a pixel, too few for its colours"),
+        (tags(t258=(3, 1, 4), t262=(3, 1, 2), t277=(3, 1, 3), t279=(4, 1, 6)), "its kind of 4 bits is not read"),
+    ],
+    ids=["bits", "12 bits", "inks", "colours", "4 bits"],
+)
+def test_tags_that_would_be_taken_for_others_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        decoded(tmp_path / "a.tif")
+
+
+def test_what_only_pillow_undoes_is_not_turned_by_it(tmp_path: Path) -> None:
+    """It turns TIFFs as their camera was held, which no measurement does."""
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, COLOUR_16, photometric="rgb", rowsperstrip=9, extratags=[(274, 3, 1, 6, True)])
+    np.testing.assert_array_equal(decoded(path).levels, COLOUR_16)
+    compress(path, COLOUR_16.tobytes())
+    with pytest.raises(InputError, match="compressed by LZW, .* if they are to be turned. Save it without compression"):
+        decoded(path)
+
+
 @pytest.mark.parametrize("kind", [2, 4], ids=["words", "a number"])
 def test_a_colour_profile_that_is_none_is_left_out(kind: int, tmp_path: Path) -> None:
     """A fuzzer's: a profile that was no bytes ended in a traceback."""
