@@ -1254,6 +1254,8 @@ def test_what_cannot_be_taken_in_is_one_message(
     file = trained_elsewhere(places, monkeypatch, after=7)
     there = (*places[:4], "--results", tmp_path / "here")
     assert "there is no such file" in refused("import", tmp_path / "none.safetensors", *there)
+    (tmp_path / "old.pt").write_bytes(b"pickled")
+    assert "no checkpoint of srrepro's is called .pt" in refused("import", tmp_path / "old.pt", *there)
     foreign = tmp_path / "foreign.safetensors"
     foreign.write_bytes(safetensors.torch.save({"a": torch.zeros(2)}))
     assert "no checkpoint of a run" in refused("import", foreign, *there)
