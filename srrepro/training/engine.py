@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from srrepro.hardware import Hardware
 from srrepro.kernels.chain import IMAGES, Chain
 from srrepro.kernels.convolution import Native, pairs_of
+from srrepro.kernels.oneplane import OnePlane
 from srrepro.models.recipe import Training
 
 Part = tuple[Tensor, list[Tensor]]
@@ -51,7 +51,7 @@ class Engine:
 
     On a GPU `graph` records one step and replays it, so that the processor starts one thing instead of hundreds; the
     learning rate, and with it the clipping bound, are values on the device, so a schedule survives. `compiled` is
-    `torch.compile`.
+    `torch.compile`. The other modes take gradients by the weights of one plane as matrix products.
     """
 
     def __init__(self, network: nn.Module, training: Training, hardware: Hardware) -> None:
@@ -69,6 +69,8 @@ class Engine:
         side, channels = training.patches.patch, training.patches.takes.channels
         self.chain = Chain.of(network, side) if mode == "native" else None
         self.pairs = pairs_of(network, channels, side) if mode == "native" else None
+        # bfloat16 keeps the library's: of a matrix product each image's sum would be rounded to 8 bits.
+        self.one_plane = device != "cpu" and mode in {"eager", "graph"} and hardware.precision != "bfloat16"
         self.recorded: dict[int, _Recorded] = {}  # by the number of patches: an epoch's last batch may be smaller
         self.rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]  # for recorded steps
         threads = hardware.shared_by
@@ -142,21 +144,13 @@ class Engine:
         # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
         with (
             torch.autocast(self.hardware.device, torch.bfloat16, enabled=in_bfloat16, cache_enabled=False),
-            self._cudnn(),
+            self.hardware.flags(),
+            OnePlane() if self.one_plane else nullcontext(),
         ):
             estimate = self.forward(inputs)
         loss = self.loss(estimate.float(), high) * weight
-        with self._cudnn():
+        with self.hardware.flags():
             return loss.detach(), list(torch.autograd.grad(loss, self.parameters))
-
-    def _cudnn(self) -> AbstractContextManager[Any]:
-        """Algorithms that give the same bits every time; float32 means float32."""
-        if self.hardware.device == "cpu":
-            return nullcontext()
-        flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(
-            enabled=True, deterministic=True, allow_tf32=self.hardware.precision == "tf32"
-        )
-        return flags
 
 
 def _summed(parts: Iterable[Part]) -> Part:
