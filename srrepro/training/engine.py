@@ -79,7 +79,7 @@ class Engine:
         self.factors = torch.tensor([group["factor"] for group in self.optimiser.param_groups], dtype=torch.float64)
         # Its own for all that it records: on the one that PyTorch has for this, another thread's steps might be.
         self.aside = torch.cuda.Stream() if mode == "graph" else None  # type: ignore[no-untyped-call]
-        threads = hardware.shared_by
+        self.own_threads = threads = hardware.shared_by
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
         worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
         self.shares = min(threads, training.batch, worth) if device == "cpu" else 1
@@ -89,10 +89,12 @@ class Engine:
             )
 
     def __enter__(self) -> "Engine":
-        """For the time of many steps, PyTorch's own threads stay out of the way of those that share a batch."""
+        """For the time of many steps, PyTorch's own threads stay out of the way of those that share a batch.
+
+        Their number is the hardware's otherwise: a new thread begins with what any thread asked for last.
+        """
         self.threads = torch.get_num_threads()
-        if self.hardware.mode == "native":
-            torch.set_num_threads(1)
+        torch.set_num_threads(1 if self.hardware.mode == "native" else self.own_threads)
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -20,6 +20,7 @@ from srrepro.data.stores import Example, prepare_training
 from srrepro.errors import InputError, OutOfTime, Stopped
 from srrepro.evaluation.measure import TestSet, mean_psnr
 from srrepro.evaluation.upscaler import Upscaler
+from srrepro.hardware import ALONE
 from srrepro.progress import Meter, in_words, say
 from srrepro.protocols.protocol import Protocol
 from srrepro.training import carry, checkpoint
@@ -64,7 +65,8 @@ def train(
 
     `made_with` describes the stretch that begins now (machine, threads, commit); device and mode are added. `carried`
     is where an unfinished run may lie that comes from another machine; with `carries` it is written whenever the run
-    stops. The run stops at the `deadline`. `tensorboard` is a folder where the log is followed, row by row.
+    stops. The run stops at the `deadline`. Threads may train a run each; on a GPU, each on a stream of its own.
+    `tensorboard` is a folder where the log is followed, row by row.
 
     Returns
     -------
@@ -85,9 +87,10 @@ def train(
         msg = f"Batches of {course.batch} patches were to be taken from {training.set}, but it shows {course.size}."
         raise InputError(msg)
     steps, backprops = course.steps, course.seen(course.steps)
-    torch.manual_seed(run.seed)
-    network = run.network()
-    training.init(network)
+    with ALONE:  # first parameters come from the one generator that a process has
+        torch.manual_seed(run.seed)
+        network = run.network()
+        training.init(network)
     watched = _watched(network, run)
     engine = Engine(network, training, run.hardware)
     state = _resumed(carry.newest(workplace, carried, run.name, says=True), engine)

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ from srrepro.models.recipe import (
     ClearMomentum,
     Constant,
     EveryImage,
+    GaussianInit,
     NewOrder,
     NoAugmentation,
     Patches,
@@ -1141,6 +1144,68 @@ def test_a_gpus_recorded_tables_are_its_single_steps(
     assert taken > 3
     assert same_weights(resumed, together)
     assert without_times(state) == without_times(whole)
+
+
+# Two runs at once.
+
+
+@dataclass(frozen=True)
+class SlowInit:
+    """Draws after a while, in which another thread might seed the generator."""
+
+    def __call__(self, network: nn.Module) -> None:
+        sleep(0.2)
+        GaussianInit(std=0.1)(network)
+
+
+def test_runs_in_two_threads_are_those_one_after_the_other(
+    folder: DataFolder, workplace: Callable[[], Path], two_threads: int
+) -> None:
+    slow = with_training(SGD_RECIPE, init=SlowInit())
+    settled = replace(PLAIN, threads=two_threads)
+    runs = [
+        at(Run(recipe=slow, scale=3, log_points=LOG_POINTS, seed=7, hardware=settled), folder),
+        at(replace(NATIVE_RUN, hardware=replace(FASTEST, threads=two_threads)), folder),
+        at(Run(recipe=slow, scale=3, log_points=LOG_POINTS, hardware=settled), folder),
+    ]
+    in_turn = [train(run, workplace()) for run in runs]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        at_once = list(pool.map(train, runs, [workplace() for _ in runs]))
+    for (expected, log), (found, same_log) in zip(in_turn, at_once, strict=True):
+        assert same_weights(found, expected)
+        assert without_times(log) == without_times(same_log)
+    assert not same_weights(in_turn[0][0], in_turn[2][0])
+
+
+def test_an_engine_has_its_threads_in_whichever_thread_it_is(two_threads: int) -> None:
+    """Elsewhere a thread of a pool asked PyTorch for one, and that is what new threads begin with."""
+    engine = Engine(SGD_RECIPE.network(3), SGD_RECIPE.training, PLAIN.settled())
+
+    def threads_within() -> int:
+        with engine:
+            return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        assert pool.submit(threads_within).result() == two_threads
+        assert pool.submit(torch.get_num_threads).result() == 1
+
+
+@pytest.mark.parametrize("base", [TURNED_RUN, FALLING_RUN], ids=["srcnn", "vdsr"])
+def test_runs_side_by_side_on_a_gpu_are_those_alone(
+    base: Run, cuda: str, folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "TOGETHER", 4)
+    hardware = Hardware(device=cuda, precision="float32", mode="graph")
+    runs = [at(replace(base, hardware=hardware, seed=seed), folder) for seed in (0, 1, 2)]
+
+    def on_a_stream(run: Run, place: Path) -> nn.Module:
+        with torch.cuda.stream(torch.cuda.Stream()):
+            return train(run, place)[0]
+
+    in_turn = [on_a_stream(run, workplace()) for run in runs]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        at_once = list(pool.map(on_a_stream, runs, [workplace() for _ in runs]))
+    assert all(same_weights(found, expected) for found, expected in zip(at_once, in_turn, strict=True))
 
 
 # One step.
