@@ -1158,16 +1158,9 @@ class SlowInit:
         GaussianInit(std=0.1)(network)
 
 
-def test_runs_in_two_threads_are_those_one_after_the_other(
-    folder: DataFolder, workplace: Callable[[], Path], two_threads: int
-) -> None:
-    slow = with_training(SGD_RECIPE, init=SlowInit())
-    settled = replace(PLAIN, threads=two_threads)
-    runs = [
-        at(Run(recipe=slow, scale=3, log_points=LOG_POINTS, seed=7, hardware=settled), folder),
-        at(replace(NATIVE_RUN, hardware=replace(FASTEST, threads=two_threads)), folder),
-        at(Run(recipe=slow, scale=3, log_points=LOG_POINTS, hardware=settled), folder),
-    ]
+def test_runs_in_threads_are_those_one_after_the_other(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    slow = Run(recipe=with_training(SGD_RECIPE, init=SlowInit()), scale=3, log_points=LOG_POINTS)
+    runs = [at(run, folder) for run in (replace(slow, seed=7), NATIVE_RUN, slow)]
     in_turn = [train(run, workplace()) for run in runs]
     with ThreadPoolExecutor(len(runs)) as pool:
         at_once = list(pool.map(train, runs, [workplace() for _ in runs]))
