@@ -83,7 +83,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Contender:
-    """`turn` does the work once, or `steps` times where so many are recorded as one; of an image it gives the estimate."""
+    """`turn` does the work once, or `steps` times where they are recorded as one; of an image it gives the estimate."""
 
     precision: str
     layout: str
