@@ -1016,10 +1016,15 @@ def test_a_damaged_checkpoint_is_named(
 # Several steps as one.
 
 TURNED = with_training(SGD_RECIPE, augmentation=TurnAndFlip(), order=NewOrder())
-FALLING = with_training(VDSR_RECIPE, schedule=Steps(lr=0.1, factor=0.3, after=(0.15, 0.55)))
+# Its rate changes where nothing else happens; that of VDSR_RUN does so too, but nothing is cleared then.
+FALLING = with_training(
+    VDSR_RECIPE, schedule=Steps(lr=0.1, factor=0.3, after=(0.25, 0.55)), at_new_rate=ClearMomentum()
+)
 TURNED_RUN = Run(recipe=replace(TURNED, name="srcnn-915-turned"), scale=3, log_points=LOG_POINTS)
 FALLING_RUN = Run(recipe=replace(FALLING, name="vdsr-t91-falling"), log_points=LOG_POINTS)
-several_runs = pytest.mark.parametrize("run", [TURNED_RUN, FALLING_RUN, CODE_RUN], ids=["srcnn", "vdsr", "code"])
+several_runs = pytest.mark.parametrize(
+    "run", [TURNED_RUN, VDSR_RUN, FALLING_RUN, CODE_RUN], ids=["srcnn", "vdsr", "cleared", "code"]
+)
 
 
 @pytest.fixture
