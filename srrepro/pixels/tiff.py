@@ -76,18 +76,13 @@ def look(path: Path) -> Page:
 
     Raises
     ------
-    InputError : no TIFF, or one of a kind that is not read.
+    InputError : one of a kind that is not read. Of what is none, or is cut short, tifffile has many errors of its own.
     """
-    try:
-        with tifffile.TiffFile(path) as file:
-            first, pages = file.pages.first, len(file.pages)
-            assert isinstance(first, tifffile.TiffPage)
-            _check(path, first, pages)
-            return _described(path, first, pages)
-    except InputError:
-        raise
-    except Exception as error:
-        raise _refusal(path, f"it is not one or is cut short ({error}).") from error
+    with tifffile.TiffFile(path) as file:
+        first, pages = file.pages.first, len(file.pages)
+        assert isinstance(first, tifffile.TiffPage)
+        _check(path, first, pages)
+        return _described(path, first, pages)
 
 
 def _check(path: Path, page: tifffile.TiffPage, pages: int) -> None:
@@ -233,8 +228,6 @@ def _by_pillow(path: Path, page: Page, compression: str) -> ndarray:
                 return both_bytes(opened, *_HALVES[packing])
         except UnidentifiedImageError:
             pass
-        except OSError as error:
-            raise _refusal(path, f"it is cut short ({error}).") from error
     raise _refusal(path, f"{asked}. Save it without compression, or with Deflate.")
 
 

@@ -245,6 +245,15 @@ def test_an_image_of_no_pixels_is_refused(kind: str, axis: int, tmp_path: Path) 
         read(path)
 
 
+def test_a_file_that_may_not_be_read_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:  # whoever is root may read anything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match=r"a\.png was to be read as an image, but may not be: Permission denied"):
+        read(tmp_path / "a.png")
+
+
 def test_memory_that_runs_out_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise MemoryError

@@ -332,6 +332,16 @@ def test_tags_that_would_be_taken_for_others_are_refused(content: bytes, message
         decoded(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("kept", [9, 60, -60, -2])
+def test_lzw_of_16_bits_cut_short_is_refused(kept: int, tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, COLOUR_16, photometric="rgb", rowsperstrip=9)
+    compress(path, COLOUR_16.tobytes())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match="image.tif was to be read as an image, but it is not one or is cut short"):
+        decoded(path)
+
+
 def test_what_only_pillow_undoes_is_not_turned_by_it(tmp_path: Path) -> None:
     """It turns TIFFs as their camera was held, which no measurement does."""
     path = tmp_path / "image.tif"
