@@ -991,6 +991,7 @@ def test_vdsr_itself_goes_on_after_a_kill(
 ) -> None:
     folder = DataFolder(tmp_path / "data", mirror)
     run, place = globals()[name], workplace()
+    run = replace(run, hardware=replace(run.hardware, threads=two_threads))  # as the other process finds out for itself
     expected, whole = train(at(run, folder), workplace())
     kill_at_12(name, folder, place, tmp_path, threads=two_threads)
     resumed, state = train(at(run, folder), place)
