@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from srrepro import models
+from srrepro.errors import InputError
 from srrepro.evaluation.weights import of_authors, of_interpolation
-from srrepro.jobs.job import DEMO_TEST_SETS, LARGE, SCALES, Job, Measure, Train
+from srrepro.jobs.job import DEMO_TEST_SETS, LARGE, SCALES, Job, Measure, Train, test_sets
 from srrepro.protocols.named import VDSR_Y, protocol_named
 from srrepro.reporting.published import target
 
@@ -78,6 +80,37 @@ def _demo() -> Iterator[Job]:
 
 
 SUITES: dict[str, Callable[[], Iterator[Job]]] = {"t91": _t91, "demo": _demo, "paper": _paper}
+
+
+def sweep(names: Sequence[str], scales: Sequence[int], seeds: Sequence[int]) -> list[Job]:
+    """Every recipe at every scale with every seed. Where one network serves all scales, it is trained once a seed.
+
+    Released weights and interpolations have no seeds: they are measured, once a scale that they have.
+
+    Raises
+    ------
+    InputError : there is no such recipe, or it has none of the scales.
+    """
+    jobs: list[Job] = []
+    for name in names:
+        released = models.authors().get(name)
+        training = None if released else models.recipe(name).training
+        if released is not None:
+            there = [scale for scale in scales if scale in released.files]
+            own = protocol_named(released.protocol)
+            jobs += [Measure(name=name, scale=scale, protocol=own) for scale in there]
+        elif training is None:
+            there = list(scales)
+            jobs += [Measure(name=name, scale=scale) for scale in scales]
+        else:
+            there = [scale for scale in scales if training.scales is None or scale in training.scales]
+            each = there if training.scales is None else [None] if there else []
+            sets = test_sets(name)
+            jobs += [Train(name=name, scale=scale, seed=seed, test_sets=sets) for scale, seed in product(each, seeds)]
+        if not there:
+            msg = f"{name} was to be taken at {', '.join(f'x{scale}' for scale in scales)}, but it has none of these."
+            raise InputError(msg)
+    return jobs
 
 
 def with_budget(jobs: Sequence[Job], factor: float) -> list[Job]:
