@@ -197,7 +197,8 @@ class _Work:
         found[errand.job.test_sets[0]] = brought.measured
         if len(found) < len(job.test_sets):
             return None
-        kept = keep(job, _together([self.sets.pop(job)[name] for name in job.test_sets]), workspace)
+        del self.sets[job]
+        kept = keep(job, _together([found[name] for name in job.test_sets]), workspace)
         return Attempt("done", kept.name, f"{title_of(job)}: done")
 
     def _told(self, attempt: Attempt) -> Attempt:

@@ -32,6 +32,7 @@ from srrepro.options import (
     trains_on,
     verb,
 )
+from srrepro.protocols.named import PROTOCOLS
 from srrepro.reporting import tables
 from srrepro.reporting.evidence import WEIGHTS, read_all
 from srrepro.reporting.evidence import read as read_run
@@ -94,6 +95,12 @@ def train(
     "--claim", "names", multiple=True, metavar="CLAIM", help="Of the suite claims: this one. May be repeated."
 )
 @click.option("--recipes", type=Listed(str), metavar="A,B", help="Instead of a suite: these recipes or weights.")
+@click.option(
+    "--protocols",
+    type=Listed(OneOf(list(PROTOCOLS))),
+    metavar="A,B",
+    help="Of weights among the recipes. Default: their own.",
+)
 @click.option("--scales", type=Listed(Scale()), metavar="2,3,4", help="Of the recipes. Default: all.")
 @click.option("--seeds", type=Listed(click.IntRange(0, LAST_SEED)), metavar="0-9", help="Of the recipes. Default: 0.")
 @click.option("--budget", type=a_budget, default=1.0, show_default=True, help="Factor on every training budget.")
@@ -114,6 +121,7 @@ def run_all(
     recipes: tuple[str, ...] | None,
     scales: tuple[int, ...] | None,
     seeds: tuple[int, ...] | None,
+    protocols: tuple[str, ...] | None,
     budget: float,
     force: bool,
     only_plan: bool,
@@ -131,8 +139,8 @@ def run_all(
     --recipes A,B --scales 2,3,4 --seeds 0-9.
     """
     workspace = Workspace(folder, results, hardware, deadline, carries, tensorboard)
-    if recipes is None and (scales or seeds):
-        msg = "Scales or seeds were given, but a suite has its own. Give --recipes, too, or leave them out."
+    if recipes is None and (scales or seeds or protocols):
+        msg = "Scales, seeds or protocols were given, but a suite has its own. Give --recipes, too, or leave them out."
         raise InputError(msg)
     if recipes is not None and suite is not None:
         msg = f"The suite {suite} was asked for, and the recipes {', '.join(recipes)}. Give one of them."
@@ -147,11 +155,10 @@ def run_all(
             return
         attempts = claims.run_claims(chosen, workspace, budget=budget, force=force, executor=executor)
     else:
-        jobs = (
-            list(SUITES[suite or "t91"]())
-            if recipes is None
-            else suites.sweep(recipes, scales or SCALES, seeds or (0,))
-        )
+        if recipes is None:
+            jobs = list(SUITES[suite or "t91"]())
+        else:
+            jobs = suites.sweep(recipes, scales or SCALES, seeds or (0,), protocols or ())
         jobs = suites.with_budget(jobs, budget)
         planned = plan.plan(jobs, workspace, force=force, closely=only_plan)
         if only_plan:
