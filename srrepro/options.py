@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -27,15 +27,17 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
+        given = dict(ctx.params)
         for name, options, value in (
-            ("hardware", ("device", "precision", "mode", "memory"), Hardware.here),
+            ("hardware", ("device", "precision", "mode", "memory", "gpus"), _hardware),
             ("folder", ("data", "mirror"), _folder),
             ("results", ("results", "record"), _results),
             ("executor", ("on", "address", "cores", "gpus"), _executor),
         ):
-            if options[0] in ctx.params:
-                found = {option: ctx.params.pop(option) for option in options if option in ctx.params}
-                ctx.params[name] = value(**found)
+            if options[0] in given:
+                for option in options:
+                    ctx.params.pop(option, None)
+                ctx.params[name] = value(**{option: given[option] for option in options if option in given})
         return rest
 
 
@@ -50,6 +52,22 @@ def _results(results: Path | None, record: bool = False) -> Path:
 
 
 HERE, RAY = "here", "ray"
+
+
+def _hardware(
+    device: str,
+    precision: Precision | Literal["auto"] = "auto",
+    mode: Mode | Literal["auto"] = "auto",
+    memory: int = MEMORY,
+    gpus: float | None = None,
+) -> Hardware:
+    """This machine's; with `gpus` that of the nodes of a cluster, which this machine need not have."""
+    if not gpus:
+        return Hardware.here(device, precision, mode, memory)
+    if device == "cpu":
+        msg = f"Jobs were to have {gpus:g} GPUs each, and --device cpu was asked for. Give one of them."
+        raise InputError(msg)
+    return Hardware(device="cuda", precision=precision, mode=mode, memory=memory)
 
 
 def _executor(on: str, address: str | None, cores: int | None, gpus: float | None) -> Any:

@@ -7,6 +7,7 @@ in these two files alone, when it is asked for.
 
 import logging
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,7 +35,8 @@ BYTES_A_PIXEL = 5
 """Of a patch: a number of four bytes as input, a byte as label."""
 BESIDE_PATCHES = 1 << 30
 """Bytes that a job takes besides the patches that it holds; most of it is PyTorch."""
-SECONDS_TO_STOP = 120.0
+SECONDS_TO_STOP, SECONDS_TO_ANSWER = 120.0, 5.0
+BEGIN = "Start one, `ray start --head`, or give the --address of one, HOST:6379."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,11 @@ class Cluster:
                 "in, and the runs of a suite are to be alike. Give --precision float32, tf32 or bfloat16."
             )
             raise InputError(msg)
+        if asked.device != "cpu" and not self.gpus:
+            msg = f"Jobs were to work on {asked.device}, but have no share of a GPU. Give --gpus 1, or --device cpu."
+            raise InputError(msg)
         precision = asked.precision if asked.precision != "auto" else asked.settled().precision
-        device = "cuda" if self.gpus else "cpu"
-        hardware = replace(asked, device=device, precision=precision, threads=self.cores)
+        hardware = replace(asked, precision=precision, threads=self.cores)
         folder, mirror = workspace.folder.root.resolve(), workspace.folder.mirror
         seen = DataFolder(folder, mirror.resolve() if mirror is not None else None)
         return replace(workspace, folder=seen, results=workspace.results.resolve(), hardware=hardware, tensorboard=None)
@@ -247,16 +251,36 @@ def _connected(address: str | None) -> Iterator[Any]:
     if address is not None and "://" in address:
         msg = f"{asked} {address} is for clients outside of it. Start the command on a node of the cluster."
         raise InputError(msg)
+    if address is not None:
+        _check_answers(address, asked)
     try:
         ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"none answers at {address}" if address else "none runs on this machine"
-        msg = f"{asked} {where}. Start one, `ray start --head`, or give its --address, HOST:6379."
+        where = f"the one at {address} cannot be joined: {error}" if address else "none runs on this machine"
+        msg = f"{asked} {where}. {BEGIN}"
         raise InputError(msg) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str, asked: str) -> None:
+    """Ray itself tries for more than a minute.
+
+    Raises
+    ------
+    InputError : it is no address, or nobody answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        msg = f"{asked} {address!r} is no address. Give one such as HOST:6379."
+        raise InputError(msg)
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        msg = f"{asked} none answers at {address}. {BEGIN}"
+        raise InputError(msg) from error
 
 
 def _depot(ray: Any, workspace: Workspace) -> Any:

@@ -151,6 +151,8 @@ def _present(folder: DataFolder, name: str, only: str | None) -> bool:
 
 def _rate(run: Run, speed: Path, *, measures: bool) -> tuple[float | None, str]:
     """Patches a second, and who says so."""
+    if run.hardware.device != "cpu" and not torch.cuda.is_available():  # a GPU of a cluster, which is not here
+        return None, ""
     recorded = _recorded(run, speed)
     if recorded is not None:
         return recorded, speed.name

@@ -131,9 +131,8 @@ def test_a_node_with_other_code_or_without_the_mirror_is_refused(workspace: Work
     [
         (Cluster(), True, "Ray is not installed"),
         (Cluster(address="ray://head:10001"), False, "Start the command on a node of the cluster"),
-        (Cluster(gpus=0.5), False, "Give --precision float32, tf32 or bfloat16"),
     ],
-    ids=["no-ray", "client", "precision"],
+    ids=["no-ray", "client"],
 )
 def test_what_cannot_be_carried_out_there_is_said_before_anything_is_done(
     cluster: Cluster, missing: bool, message: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
@@ -144,3 +143,28 @@ def test_what_cannot_be_carried_out_there_is_said_before_anything_is_done(
     with pytest.raises(InputError, match=message):
         list(cluster(Suite([Measure(name="bicubic", scale=3)], workspace)))
     assert not workspace.results.exists()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "hardware", "message"),
+    [
+        (Cluster(gpus=0.5), Hardware(device="cuda"), "Give --precision float32, tf32 or bfloat16"),
+        (Cluster(), Hardware(device="cuda", precision="tf32"), "Give --gpus 1, or --device cpu"),
+    ],
+)
+def test_jobs_on_gpus_say_which_and_how(
+    cluster: Cluster, hardware: Hardware, message: str, workspace: Workspace
+) -> None:
+    with pytest.raises(InputError, match=message):
+        cluster._there(replace(workspace, hardware=hardware))
+
+
+def test_what_nodes_are_told_is_the_same_wherever_they_stand(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.folder.root.parent)
+    near = replace(workspace, folder=DataFolder(Path("data")), results=Path("results"), hardware=Hardware())
+    there = Cluster(cores=3)._there(near)
+    assert (there.folder.root, there.results) == (workspace.folder.root, workspace.results)
+    assert there.hardware.threads == 3
+    assert there.hardware.precision != "auto", "each node would choose its own"
