@@ -9,16 +9,21 @@ Here, `srrepro import out/*/checkpoint.safetensors` measures the runs that ended
 
 1. Stores, from the images.
 2. The tests that need a GPU (a tenth of the time).
-3. Rows of `speed.csv`: training steps and inference of SRCNN 9-1-5, SRCNN 9-5-5 and VDSR (three tenths).
+3. Rows of `speed.csv` (three tenths): training steps and inference of SRCNN 9-1-5, VDSR, SRCNN 9-5-5 and FSRCNN, by
+   `gpu_rows.py`; compiled steps last.
 4. `vdsr-t91-code` in full, the first of the seeds 0, 1 and 2 that has no row (half of what is left).
-5. `srcnn-915` at x3, carried on from `results/unfinished/`, with the rest.
+5. `srcnn-915` with the rest, carried on from `results/unfinished/`: x3, and beside it on the same GPU x2 and x4, or
+   other seeds where these have rows. One of them leaves most of a GPU idle.
 
-On a processor (`--device cpu`) the same happens, slowly: a rehearsal.
+On a processor (`--device cpu`) the same happens, slowly: a rehearsal. What would go side by side goes one by one.
 """
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice, product
 from pathlib import Path
 from time import monotonic
 
@@ -35,7 +40,9 @@ from srrepro.training.deadline import Deadline
 from srrepro.training.loop import train
 from srrepro.training.run import Run
 
-BENCHED = ("srcnn-915", "vdsr-t91", "srcnn-955")
+BENCHED = ("srcnn-915", "vdsr-t91", "srcnn-955", "fsrcnn")
+SIDE_BY_SIDE = 3
+GPU_TESTS = ("tests/kernels/test_oneplane.py", "tests/training/test_loop.py", "tests/evaluation/test_upscaler.py")
 LEAST_S = 5.0
 """With less than this left a part is not begun."""
 
@@ -73,17 +80,19 @@ def main(out: Path, minutes: float, device: str, results: Path, data: Path, mirr
         raise click.UsageError(msg)
     out.mkdir(parents=True, exist_ok=True)
     time, folder = Minutes(60 * minutes, out), DataFolder(data, mirror)
-    places = ["--data", str(data), *(["--mirror", str(mirror)] if mirror else [])]
-    vdsr, srcnn = vdsr_run(device, folder, results), run_of("srcnn-915", device, "float32", folder, scale=3)
-    prepare_training(folder, srcnn.shape)
+    places = ["--device", device, "--data", str(data), *(["--mirror", str(mirror)] if mirror else [])]
+    vdsr, srcnn = vdsr_run(device, folder, results), srcnn_runs(device, folder, results)
     time.note("stores")
 
     tests(time, 0.1 * time.seconds, device)
+    before = time.left
     for model in BENCHED:
-        bench(time, 0.3 * time.seconds / len(BENCHED), model, device, places)
+        bench(time, 0.25 * time.seconds / len(BENCHED), [model, "steps", "images"], places)
+    for model in BENCHED if device == "cuda" else ():
+        bench(time, 0.3 * time.seconds - (before - time.left), [model, "compiled"], places)
     if vdsr is not None:
         trained(time, 0.5 * time.left, vdsr, results)
-    trained(time, time.left, srcnn, results)
+    side_by_side(time, srcnn, results)
     time.note("end")
 
 
@@ -100,12 +109,22 @@ def run_of(
 
 def vdsr_run(device: str, folder: DataFolder, results: Path) -> Run | None:
     """The first seed of three without a row; None where all have one."""
-    for seed in (0, 1, 2):
-        run = run_of("vdsr-t91-code", device, "tf32", folder, seed=seed)
-        prepare_training(folder, run.shape)
+    runs = (run_of("vdsr-t91-code", device, "tf32", folder, seed=seed) for seed in (0, 1, 2))
+    return next(without_rows(runs, results), None)
+
+
+def srcnn_runs(device: str, folder: DataFolder, results: Path) -> list[Run]:
+    """Those to go side by side: scales of the first seed that have no row, x3 first, then those of other seeds."""
+    places = product((0, 1, 2), (3, 2, 4))
+    runs = (run_of("srcnn-915", device, "float32", folder, scale=scale, seed=seed) for seed, scale in places)
+    return list(islice(without_rows(runs, results), SIDE_BY_SIDE))
+
+
+def without_rows(runs: Iterable[Run], results: Path) -> Iterator[Run]:
+    for run in runs:
+        prepare_training(run.folder, run.shape)
         if not (results / "runs" / run.name).exists():
-            return run
-    return None
+            yield run
 
 
 def tests(time: Minutes, share: float, device: str) -> None:
@@ -113,17 +132,15 @@ def tests(time: Minutes, share: float, device: str) -> None:
     if device == "cpu":
         time.note("tests: none, they need a GPU")
         return
-    plain = ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-q", "-k", "gpu and not compiled"]
-    where = ["tests/training/test_loop.py", "tests/evaluation/test_upscaler.py"]
-    time.note(f"tests: {in_time([sys.executable, '-m', 'pytest', *plain, *where], share, time.out / 'tests.log')}")
+    plain = ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-v", "-k", "gpu and not compiled"]
+    time.note(f"tests: {in_time([sys.executable, '-m', 'pytest', *plain, *GPU_TESTS], share, time.out / 'tests.log')}")
 
 
-def bench(time: Minutes, share: float, model: str, device: str, places: list[str]) -> None:
-    """Rows of one network; a row is in the table as soon as it is measured."""
-    command = "from srrepro.cli import main; main()"
-    words = ["bench", "--model", model, "--device", device, "--results", str(time.out), *places]
-    how = in_time([sys.executable, "-c", command, *words], min(share, time.left), time.out / f"bench-{model}.log")
-    time.note(f"bench {model}: {how}")
+def bench(time: Minutes, share: float, what: list[str], places: list[str]) -> None:
+    """Rows of one network; they are in the table as soon as they are measured."""
+    name = "-".join(what)
+    command = [sys.executable, str(Path(__file__).with_name("gpu_rows.py")), *places, str(time.out), *what]
+    time.note(f"bench {name}: {in_time(command, min(share, time.left), time.out / f'bench-{name}.log')}")
 
 
 def in_time(command: list[str], seconds: float, log: Path) -> str:
@@ -136,6 +153,21 @@ def in_time(command: list[str], seconds: float, log: Path) -> str:
         except subprocess.TimeoutExpired:
             return f"cut off after {seconds:.0f} s"
     return "done" if done.returncode == 0 else f"failed, see {log.name}"
+
+
+def side_by_side(time: Minutes, runs: list[Run], results: Path) -> None:
+    """All of them for what time is left; on a GPU at once, each in a thread and a stream of its own."""
+    if not runs or runs[0].hardware.device == "cpu":
+        for number, run in enumerate(runs):
+            trained(time, time.left / (len(runs) - number), run, results)
+        return
+
+    def on_a_stream(run: Run) -> None:
+        with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+            trained(time, time.left, run, results)
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(on_a_stream, runs))
 
 
 def trained(time: Minutes, share: float, run: Run, results: Path) -> None:

@@ -11,8 +11,11 @@ PyTorch is imported where it is needed, so that the command line can name the ch
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import RLock
 from typing import Literal
 
 from srrepro.errors import InputError
@@ -26,6 +29,8 @@ CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 """Where a container finds what it may take, which may be less than the machine has."""
+ALONE = RLock()
+"""Held while a thread uses what PyTorch has once for the process: flags, and the generator of first parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,23 @@ class Hardware:
     def for_pictures(self) -> "Hardware":
         """As for measurements, but in bfloat16 if that was asked for."""
         return self.settled() if self.precision == "bfloat16" else self.for_numbers()
+
+    @contextmanager
+    def flags(self) -> Iterator[None]:
+        """On a GPU algorithms that give the same bits every time, and float32 means float32 unless it is `tf32`."""
+        if self.device == "cpu":
+            yield
+            return
+        import torch
+
+        tf32, matmul = self.precision == "tf32", torch.backends.cuda.matmul
+        with ALONE, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=tf32):
+            before = matmul.allow_tf32
+            matmul.allow_tf32 = tf32
+            try:
+                yield
+            finally:
+                matmul.allow_tf32 = before
 
     @property
     def is_settled(self) -> bool:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from importlib.util import find_spec
+from threading import current_thread, main_thread
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -44,7 +46,8 @@ def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterato
 
 
 def _on_a_terminal() -> bool:
-    return sys.stderr.isatty()
+    """Whether bars are drawn: by one thread, for there is one terminal, and where rich is installed."""
+    return sys.stderr.isatty() and current_thread() is main_thread() and find_spec("rich") is not None
 
 
 @cache

@@ -1,5 +1,6 @@
 """A machine for minutes has few packages and no network: `bench/gpu_minutes.py` must do with what its list names."""
 
+import ast
 import os
 import re
 import subprocess
@@ -74,6 +75,29 @@ def test_it_starts_with_the_listed_packages_alone(bare: dict[str, str]) -> None:
     assert shown.returncode == 0, shown.stderr
 
 
+def test_its_tests_are_all_those_of_training_that_need_a_gpu() -> None:
+    """They are chosen by their names, so one without "gpu" in its own would never run anywhere."""
+    script = SCRIPT.read_text(encoding="utf-8")
+    for path in (file for folder in ("kernels", "training") for file in (CLONE / "tests" / folder).glob("test_*.py")):
+        functions = (node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.FunctionDef))
+        for test in functions:
+            if "cuda" in [argument.arg for argument in test.args.args]:
+                assert "gpu" in test.name, f"{test.name} of {path.name} takes `cuda`"
+                assert str(path.relative_to(CLONE)) in script
+
+
+@pytest.mark.slow
+def test_rows_are_in_the_table_when_they_are_measured(bare: dict[str, str], tmp_path: Path) -> None:
+    """Of the demo's patches, which need no mirror."""
+    script, places = SCRIPT.with_name("gpu_rows.py"), ("--device", "cpu", "--data", tmp_path / "data")
+    done = run(bare, script, *places, tmp_path, "srcnn-915-demo", "steps", seconds=400)
+    assert done.returncode == 0, done.stderr
+    rows = (tmp_path / "speed.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["srcnn-915-demo", "train"]] * (len(rows) - 1)
+    assert any(",plain," in row for row in rows)
+    assert any(",eager," in row for row in rows)
+
+
 @pytest.mark.slow
 def test_it_runs_through_on_a_processor(bare: dict[str, str], mirror: Path, tmp_path: Path) -> None:
     out, data = tmp_path / "out", tmp_path / "data"
@@ -83,11 +107,11 @@ def test_it_runs_through_on_a_processor(bare: dict[str, str], mirror: Path, tmp_
     log = (out / "minutes.log").read_text(encoding="utf-8")
     assert [
         part
-        for part in ("stores", "tests", "bench srcnn-915", "vdsr-t91-code", "srcnn-915 x3", "end")
+        for part in (
+            *("stores", "tests", "bench srcnn-915", "bench fsrcnn", "vdsr-t91-code"),
+            *("srcnn-915 x3", "srcnn-915 x2", "srcnn-915 x4", "end"),
+        )
         if part not in log
     ] == []
-    assert len(list(out.glob("*/checkpoint.safetensors"))) == 2
+    assert len(list(out.glob("*/checkpoint.safetensors"))) == 4
     assert "failed" not in log, log
-    assert (out / "speed.csv").exists() or "bench srcnn-915: cut off" in log, (
-        log
-    )  # two minutes may be too few for a row

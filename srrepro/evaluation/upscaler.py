@@ -169,7 +169,7 @@ class Upscaler:
             tile = planes[:, *around].to(self._on.device)[None].to(memory_format=torch.channels_last)
             with (
                 self._convolutions(),
-                torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+                self._on.flags(),
                 torch.autocast(self._on.device, torch.bfloat16, enabled=self._on.precision == "bfloat16"),
             ):
                 output = self.network(tile)

@@ -134,7 +134,7 @@ def on_meta(network: nn.Module) -> nn.Module:
 
 
 class Call(NamedTuple):
-    """A convolution that the C functions know."""
+    """A convolution with square filters that moves by one pixel, over planes with `padding` zeros around."""
 
     planes: Tensor
     weight: Tensor
@@ -142,8 +142,8 @@ class Call(NamedTuple):
     padding: int
 
 
-def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Call | None:
-    """What a call of PyTorch's `conv2d` asks for, if the C functions can do it; else None."""
+def plain(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Call | None:
+    """What a call asks for, if it is PyTorch's `conv2d` with nothing but filters and fewer zeros than they reach."""
     if func is not torch.conv2d or kwargs:
         return None
     defaults: tuple[Any, ...] = None, (1, 1), (0, 0), (1, 1), 1
@@ -151,12 +151,7 @@ def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     filters, inputs, height, width = weight.shape
     fits = bias is None or bias.shape == (filters,)
     possible = (
-        all(
-            each.dtype is torch.float32 and each.device.type == "cpu"
-            for each in (planes, weight, bias)
-            if each is not None
-        )
-        and planes.ndim == 4
+        planes.ndim == 4
         and planes.shape[1] == inputs
         and fits  # what does not fit would be read beyond its end; PyTorch says so
         and planes.numel() > 0
@@ -164,10 +159,26 @@ def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
         and (stride, dilation, groups) == ((1, 1), (1, 1), 1)
         and padding in [(border, border) for border in range(height)]
         and min(planes.shape[2:]) + 2 * padding[0] >= height
+    )
+    return Call(planes, weight, bias, padding[0]) if possible else None
+
+
+def known(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Call | None:
+    """What a call of PyTorch's `conv2d` asks for, if the C functions can do it; else None."""
+    call = plain(func, args, kwargs)
+    if call is None:
+        return None
+    filters, inputs = call.weight.shape[:2]
+    possible = (
+        all(
+            each.dtype is torch.float32 and each.device.type == "cpu"
+            for each in (call.planes, call.weight, call.bias)
+            if each is not None
+        )
         and filters * inputs > 1
         and all(count == 1 or count % 16 == 0 and count <= MOST_PLANES for count in (filters, inputs))
     )
-    return Call(planes, weight, bias, padding[0]) if possible else None
+    return call if possible else None
 
 
 class _Convolution(torch.autograd.Function):

@@ -292,6 +292,9 @@ class NoAugmentation:
     ) -> tuple[Tensor, Tensor]:
         return inputs, labels
 
+    def numbers(self, which: Tensor, *, seed: int, step: int) -> Tensor:
+        return torch.zeros_like(which)
+
 
 @dataclass(frozen=True)
 class TurnAndFlip:
@@ -313,6 +316,9 @@ class TurnAndFlip:
     ) -> tuple[Float[Tensor, "n c h h"], Shaped[Tensor, "n c p p"]]:
         number = Random(f"{seed} {step}").randrange(8)
         return _turned(inputs, number), _turned(labels, number)
+
+    def numbers(self, which: Tensor, *, seed: int, step: int) -> Tensor:
+        return torch.full_like(which, _IMAGES.index(Random(f"{seed} {step}").randrange(8)))
 
 
 @dataclass(frozen=True)
@@ -336,19 +342,30 @@ class EveryImage:
         if which is None:
             msg = "which image of every patch is to be shown? Without that, no patch would ever be turned."
             raise ValueError(msg)
-        return self._shown(inputs, which), self._shown(labels, which)
+        return images_of(inputs, which), images_of(labels, which)
 
-    def _shown(self, planes: Tensor, which: Tensor) -> Tensor:
-        """Each plane's pixels, gathered in the order of its image: nothing depends on a value, so a GPU never waits."""
-        table = _pixels_of_images(planes.shape[-1], self.images, planes.device)
-        return planes.flatten(2).gather(2, table[which][:, None].expand(-1, planes.shape[1], -1)).view_as(planes)
+    def numbers(self, which: Tensor, *, seed: int, step: int) -> Tensor:
+        return which
+
+
+def images_of(planes: Shaped[Tensor, "n c h h"], numbers: Int64[Tensor, " n"]) -> Shaped[Tensor, "n c h h"]:
+    """Of each square the one of its eight images; 0 is the square itself.
+
+    Pixels are gathered in the order of their image: nothing depends on a value, so a GPU never waits.
+    """
+    table = _pixels_of_images(planes.shape[-1], planes.device)
+    return planes.flatten(2).gather(2, table[numbers][:, None].expand(-1, planes.shape[1], -1)).view_as(planes)
+
+
+_IMAGES = (0, 4, 2, 6, 1, 5, 3, 7)
+"""The images of a square by number, as `_turned` calls them; the first four are mirrored in rows, columns or both."""
 
 
 @cache
-def _pixels_of_images(side: int, images: int, device: torch.device) -> Int64[Tensor, "i p"]:
-    """For each image of a square, where its pixels are found; the first four are mirrored in rows, columns or both."""
+def _pixels_of_images(side: int, device: torch.device) -> Int64[Tensor, "i p"]:
+    """For each image of a square, where its pixels are found."""
     square = torch.arange(side**2).view(1, 1, side, side)
-    return torch.stack([_turned(square, number).flatten() for number in (0, 4, 2, 6, 1, 5, 3, 7)[:images]]).to(device)
+    return torch.stack([_turned(square, number).flatten() for number in _IMAGES]).to(device)
 
 
 def _turned(planes: Tensor, number: int) -> Tensor:
@@ -390,6 +407,13 @@ class Augmentation(Protocol):
     def __call__(
         self, inputs: Tensor, labels: Tensor, *, seed: int, step: int, which: Tensor | None = None
     ) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """An augmentation that can be told beforehand: `images_of` these numbers is what it shows in a step."""
+
+    def numbers(self, which: Tensor, *, seed: int, step: int) -> Tensor: ...
 
 
 @dataclass(frozen=True, kw_only=True)

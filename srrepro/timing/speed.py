@@ -11,7 +11,7 @@ import gc
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -34,12 +34,13 @@ from srrepro.evaluation import believed
 from srrepro.evaluation.size import multiply_adds
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
-from srrepro.hardware import Hardware, machine, modes, multiplies_bfloat16, precisions
+from srrepro.hardware import Hardware, Mode, machine, modes, multiplies_bfloat16, precisions
 from srrepro.models.recipe import HeInit, Input, takes
 from srrepro.progress import say
 from srrepro.timing.engines import engines
 from srrepro.timing.plain import PlainLoop
 from srrepro.training.engine import Engine
+from srrepro.training.portions import Table, portions
 from srrepro.training.run import Run
 from srrepro.whole import written_whole
 
@@ -82,16 +83,17 @@ class Speed:
 
 @dataclass(frozen=True)
 class Contender:
-    """`turn` does the work once; of an image, it gives the estimate."""
+    """`turn` does the work once, or `steps` times where they are recorded as one; of an image it gives the estimate."""
 
     precision: str
     layout: str
     mode: str
     turn: Callable[[], object]
+    steps: int = 1
 
 
-def training_speed(name: str, folder: DataFolder, device: str) -> list[Speed]:
-    """One training step of a recipe: the plain loop, and every mode of the engine here.
+def training_speed(name: str, folder: DataFolder, device: str, only: Container[Mode] | None = None) -> list[Speed]:
+    """One training step of a recipe: the plain loop, and every mode of the engine here, or `only` some.
 
     Raises
     ------
@@ -111,9 +113,7 @@ def training_speed(name: str, folder: DataFolder, device: str) -> list[Speed]:
     prepare_training(folder, run.shape)
     with tempfile.TemporaryDirectory() as scratch:
         contenders = [Contender("float32", "nchw", "plain", PlainLoop(run, Path(scratch)).step)]
-        contenders += [
-            Contender(other.hardware.precision, "nhwc", other.hardware.mode, _steps(other)) for other in _modes(run)
-        ]
+        contenders += [_trained(other) for other in _modes(run) if only is None or other.hardware.mode in only]
         flops = training_flops(run) * training.batch
         return _rows(contenders, name, "train", run.scale, device, training.batch, (label, label), flops)
 
@@ -220,26 +220,33 @@ def _modes(run: Run) -> Iterator[Run]:
                 yield replace(run, hardware=Hardware(device=device, precision=precision, mode=mode))
 
 
-def _steps(run: Run) -> Callable[[], None]:
-    """The body of the training loop, one step a call."""
-    training = run.training
+def _trained(run: Run) -> Contender:
+    """The body of the training loop: a turn is a step, or what is recorded as one."""
+    training, hardware = run.training, run.hardware
     feed = run.feed()
-    batches = feed.count // training.batch
-    device = run.hardware.device
-    first = torch.zeros(training.batch, dtype=torch.int64, device=device)  # every image takes as long
     network = run.network().train()
     training.init(network)
-    engine = Engine(network, training, run.hardware)
-    feed.begin_epoch(training.order(feed.count, seed=0, epoch=0))
-    steps = count()
+    engine = Engine(network, training, hardware)
+    first = next(portions(run, feed, run.course, 0, frozenset()))
+    batches, steps = feed.count // training.batch, count()
+    losses = torch.zeros((), dtype=torch.float64, device=hardware.device)
+    which = torch.zeros(training.batch, dtype=torch.int64, device=hardware.device)  # every image takes as long
 
     def step() -> None:
         number = next(steps)
         with engine:
-            inputs, labels = training.augmentation(*feed.take(number % batches), seed=0, step=number, which=first)
+            inputs, labels = training.augmentation(*feed.take(number % batches), seed=0, step=number, which=which)
             engine.step(inputs, labels.float() / 255, lr=training.schedule(0.0))
 
-    return step
+    def several() -> None:
+        assert isinstance(first, Table)
+        assert feed.whole is not None
+        with engine:
+            engine.steps(feed.whole, first, losses)
+
+    if isinstance(first, Table):
+        return Contender(hardware.precision, "nhwc", hardware.mode, several, len(first.lrs))
+    return Contender(hardware.precision, "nhwc", hardware.mode, step)
 
 
 def _rows(
@@ -262,7 +269,7 @@ def _rows(
     ]
     rows = []
     for number, contender in enumerate(contenders):
-        seconds = [times[number] for times in rounds]
+        seconds = [times[number] / contender.steps for times in rounds]
         median = statistics.median(seconds)
         low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
         rows.append(
@@ -284,8 +291,8 @@ def _rows(
                 gflops=flops / median / 1e9,
                 peak_share=flops / median / 1e9 / peaks[contender.precision],
                 peak_memory_mib=memory[number],
-                repeats=ROUNDS * repeats[number],
-                baseline_ratio=statistics.median(times[0] / times[number] for times in rounds),
+                repeats=ROUNDS * repeats[number] * contender.steps,
+                baseline_ratio=statistics.median(times[0] / times[number] * contender.steps for times in rounds),
                 difference=_difference(found[0], found[number]),
                 machine=machine(device),
             )

@@ -1,19 +1,21 @@
 """One training step: `plain_step` is what it means, `Engine` does the same faster. The loop decides what is trained."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from srrepro.hardware import Hardware
+from srrepro.hardware import ALONE, Hardware
 from srrepro.kernels.chain import IMAGES, Chain
 from srrepro.kernels.convolution import Native, pairs_of
-from srrepro.models.recipe import Training
+from srrepro.kernels.oneplane import OnePlane
+from srrepro.models.recipe import Training, images_of
+from srrepro.training.portions import Table
 
 Part = tuple[Tensor, list[Tensor]]
 """A loss and its gradients."""
@@ -49,9 +51,9 @@ class Engine:
     wait for each other once a step and not once a layer. `native` convolutions are those of `srrepro.kernels`, `eager`
     ones are PyTorch's. `bfloat16` is autocast with float32 weights.
 
-    On a GPU `graph` records one step and replays it, so that the processor starts one thing instead of hundreds; the
-    learning rate, and with it the clipping bound, are values on the device, so a schedule survives. `compiled` is
-    `torch.compile`.
+    On a GPU `graph` records a step, or several, and replays them, so that the processor starts one thing instead of
+    hundreds; the learning rate, and with it the clipping bound, are values on the device, so a schedule survives.
+    `compiled` is `torch.compile`. The other modes take gradients by the weights of one plane as matrix products.
     """
 
     def __init__(self, network: nn.Module, training: Training, hardware: Hardware) -> None:
@@ -69,9 +71,15 @@ class Engine:
         side, channels = training.patches.patch, training.patches.takes.channels
         self.chain = Chain.of(network, side) if mode == "native" else None
         self.pairs = pairs_of(network, channels, side) if mode == "native" else None
+        # bfloat16 keeps the library's: of a matrix product each image's sum would be rounded to 8 bits.
+        self.one_plane = device != "cpu" and mode in {"eager", "graph"} and hardware.precision != "bfloat16"
         self.recorded: dict[int, _Recorded] = {}  # by the number of patches: an epoch's last batch may be smaller
-        self.rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]  # for recorded steps
-        threads = hardware.shared_by
+        self.several: _Recorded | None = None
+        self.under_way: deque[torch.cuda.Event] = deque()
+        self.factors = torch.tensor([group["factor"] for group in self.optimiser.param_groups], dtype=torch.float64)
+        # Its own for all that it records: on the one that PyTorch has for this, another thread's steps might be.
+        self.aside = torch.cuda.Stream() if mode == "graph" else None  # type: ignore[no-untyped-call]
+        self.own_threads = threads = hardware.shared_by
         work = training.batch * training.patches.label**2 * sum(map(torch.numel, self.parameters))
         worth = threads if mode == "native" else max(1, work // LEAST_SHARE)
         self.shares = min(threads, training.batch, worth) if device == "cpu" else 1
@@ -81,10 +89,12 @@ class Engine:
             )
 
     def __enter__(self) -> "Engine":
-        """For the time of many steps, PyTorch's own threads stay out of the way of those that share a batch."""
+        """For the time of many steps, PyTorch's own threads stay out of the way of those that share a batch.
+
+        Their number is the hardware's otherwise: a new thread begins with what any thread asked for last.
+        """
         self.threads = torch.get_num_threads()
-        if self.hardware.mode == "native":
-            torch.set_num_threads(1)
+        torch.set_num_threads(1 if self.hardware.mode == "native" else self.own_threads)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -93,12 +103,53 @@ class Engine:
     def step(self, inputs: Float[Tensor, "n c h w"], high: Float[Tensor, "n c p p"], *, lr: float) -> Float[Tensor, ""]:
         """Update the weights once; the loss before the update."""
         if self.hardware.mode == "graph":
+            lrs = torch.tensor(lr, dtype=torch.float64)
+            given = inputs, high, lrs, self._rates(lrs)
             if len(inputs) not in self.recorded:
-                self.recorded[len(inputs)] = _Recorded(self, inputs, high)
-            return self.recorded[len(inputs)].replay(inputs, high, lr)
+                self.recorded[len(inputs)] = _Recorded(self, self._at_rates, given)
+            return self.recorded[len(inputs)].replay(given)
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["factor"]
         return self.update(inputs, high, lr)
+
+    def steps(
+        self, store: tuple[Float[Tensor, "s c h h"], UInt8[Tensor, "s c p p"]], table: Table, losses: Tensor
+    ) -> None:
+        """Take the steps of a table on the patches of a store, and add their losses.
+
+        Recorded as one, with the store and the losses of the first call; the GPU is never more than two tables behind,
+        so that a stop is soon heeded. Without a graph the same is done step by step.
+        """
+        given = table.patches, table.images, table.lrs, self._rates(table.lrs)
+        if self.hardware.mode != "graph":
+            self._several(store, losses, *given)
+            return
+        if self.several is None:
+            self.several = _Recorded(self, partial(self._several, store, losses), given, changed=losses)
+        if len(self.under_way) == 2:
+            self.under_way.popleft().synchronize()
+        self.several.replay(given)
+        self.under_way.append(torch.cuda.Event(blocking=True))  # type: ignore[no-untyped-call]
+        self.under_way[-1].record()
+
+    def _several(
+        self, store: tuple[Tensor, Tensor], losses: Tensor, patches: Tensor, images: Tensor, lrs: Tensor, rates: Tensor
+    ) -> Tensor:
+        """The steps of a table whose parts lie on the device, in ordinary PyTorch."""
+        for chosen, shown, lr, own in zip(patches, images, lrs, rates, strict=True):
+            inputs, high = (images_of(part[chosen], shown) for part in store)
+            losses += self._at_rates(inputs, high.float() / 255, lr, own)
+        return losses
+
+    def _at_rates(self, inputs: Tensor, high: Tensor, lr: Tensor, rates: Tensor) -> Tensor:
+        """One step at a learning rate on the device, and those of the groups."""
+        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
+        return self.update(inputs, high, lr)
+
+    def _rates(self, lrs: Tensor) -> Tensor:
+        """Of the optimiser's groups, in float32, which a fused step takes on the device."""
+        return (lrs[..., None] * self.factors).float()
 
     def update(self, inputs: Tensor, high: Tensor, lr: float | Tensor) -> Tensor:
         """One step at the rates that the optimiser has."""
@@ -142,21 +193,13 @@ class Engine:
         # No cache of cast weights: it would be shared by all threads, and emptied by the first to be ready.
         with (
             torch.autocast(self.hardware.device, torch.bfloat16, enabled=in_bfloat16, cache_enabled=False),
-            self._cudnn(),
+            self.hardware.flags(),
+            OnePlane() if self.one_plane else nullcontext(),
         ):
             estimate = self.forward(inputs)
         loss = self.loss(estimate.float(), high) * weight
-        with self._cudnn():
+        with self.hardware.flags():
             return loss.detach(), list(torch.autograd.grad(loss, self.parameters))
-
-    def _cudnn(self) -> AbstractContextManager[Any]:
-        """Algorithms that give the same bits every time; float32 means float32."""
-        if self.hardware.device == "cpu":
-            return nullcontext()
-        flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(
-            enabled=True, deterministic=True, allow_tf32=self.hardware.precision == "tf32"
-        )
-        return flags
 
 
 def _summed(parts: Iterable[Part]) -> Part:
@@ -170,36 +213,44 @@ def _summed(parts: Iterable[Part]) -> Part:
 
 
 class _Recorded:
-    """One step of an engine as a CUDA graph, on tensors that stay where they are: batch, learning rate, loss."""
+    """Steps of an engine as a CUDA graph, on tensors that stay where they are: what they are given, and a loss.
 
-    def __init__(self, engine: Engine, inputs: Tensor, high: Tensor) -> None:
-        self.inputs, self.high = inputs.clone(), high.clone()
-        self.lr = torch.zeros((), device=inputs.device)
-        self.groups = engine.optimiser.param_groups
-        for group, rate in zip(self.groups, engine.rates, strict=True):  # the fused step takes a rate on the device
-            group["lr"] = rate
-        before = [parameter.detach().clone() for parameter in engine.parameters]
+    `work` does them; what it changes besides weights and momenta is `changed`.
+    """
+
+    def __init__(
+        self, engine: Engine, work: Callable[..., Tensor], given: tuple[Tensor, ...], changed: Tensor | None = None
+    ) -> None:
+        self.given = tuple(each.to(engine.hardware.device, copy=True) for each in given)
+        kept = [*engine.parameters, *([] if changed is None else [changed])]
+        before = [each.detach().clone() for each in kept]
         momenta = {p: state["momentum_buffer"].clone() for p, state in engine.optimiser.state.items()}
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(3):  # libraries choose and allocate in the first steps, which a graph may not
-                engine.update(self.inputs, self.high, self.lr.fill_(1.0))
-        torch.cuda.current_stream().wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.loss = engine.update(self.inputs, self.high, self.lr)
+        now, aside = torch.cuda.current_stream(), engine.aside
+        assert aside is not None, "steps are recorded in mode graph only"
+        with ALONE:
+            aside.wait_stream(now)
+            with torch.cuda.stream(aside):
+                for _ in range(3):  # libraries choose and allocate in the first steps, which a graph may not
+                    work(*self.given)
+            now.wait_stream(aside)
+            # Other threads may go on with what they have recorded.
+            with torch.cuda.graph(self.graph, stream=aside, capture_error_mode="thread_local"):
+                self.loss = work(*self.given)
+        self.parameters = engine.parameters
+        self.gradients = [parameter.grad for parameter in engine.parameters]
         with torch.no_grad():  # as if none of these steps had been taken
-            for parameter, weights in zip(engine.parameters, before, strict=True):
-                parameter.copy_(weights)
+            for each, values in zip(kept, before, strict=True):
+                each.copy_(values)
+            for parameter in engine.parameters:
                 momentum = engine.optimiser.state[parameter]["momentum_buffer"]
                 momentum.copy_(momenta.get(parameter, torch.zeros_like(momentum)))
 
-    def replay(self, inputs: Tensor, high: Tensor, lr: float) -> Tensor:
-        self.inputs.copy_(inputs)
-        self.high.copy_(high)
-        self.lr.fill_(lr)
-        for group in self.groups:
-            group["lr"].fill_(lr * group["factor"])
+    def replay(self, given: tuple[Tensor, ...]) -> Tensor:
+        """The same with other values; nobody waits for it."""
+        for own, new in zip(self.given, given, strict=True):
+            own.copy_(new if new.is_cuda else new.pin_memory(), non_blocking=True)
         self.graph.replay()
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient  # of these steps, not of those that were recorded last
         return self.loss

@@ -34,6 +34,11 @@ def ahead(batches: Iterator[T]) -> Generator[T, None, None]:
             del upcoming  # an exception in it holds this frame, and would keep all that was read alive
 
 
+def sent(tensor: Tensor, device: str) -> Tensor:
+    """On the device, without waiting until that has done what it was told before."""
+    return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """How a run of about `backprops` patches walks through epochs of `size` patches, in batches of `batch`.
@@ -110,7 +115,7 @@ class Feed:
 
     def begin_epoch(self, order: Int64[Tensor, " n"]) -> None:
         """The order in which the patches are visited from now on; one may come several times."""
-        self.order = order if self.whole is None else order.to(self.device)
+        self.order = order if self.whole is None else sent(order, self.device)
         self.window = None
 
     def take(self, position: int) -> Batch:

@@ -4,7 +4,7 @@ Over 300 lines: half are what it does when it is stopped.
 """
 
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,20 +14,22 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from srrepro.data.stores import Example, prepare_training
 from srrepro.errors import InputError, OutOfTime, Stopped
 from srrepro.evaluation.measure import TestSet, mean_psnr
 from srrepro.evaluation.upscaler import Upscaler
+from srrepro.hardware import ALONE
 from srrepro.progress import Meter, in_words, say
 from srrepro.protocols.protocol import Protocol
 from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Stretch
 from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Engine
-from srrepro.training.feed import Course, Feed, ahead
+from srrepro.training.feed import Course, ahead
 from srrepro.training.following import following
+from srrepro.training.portions import Table, portions
 from srrepro.training.run import Run
 from srrepro.training.soundness import Soundness, not_finite
 
@@ -63,7 +65,8 @@ def train(
 
     `made_with` describes the stretch that begins now (machine, threads, commit); device and mode are added. `carried`
     is where an unfinished run may lie that comes from another machine; with `carries` it is written whenever the run
-    stops. The run stops at the `deadline`. `tensorboard` is a folder where the log is followed, row by row.
+    stops. The run stops at the `deadline`. Threads may train a run each; on a GPU, each on a stream of its own.
+    `tensorboard` is a folder where the log is followed, row by row.
 
     Returns
     -------
@@ -84,9 +87,10 @@ def train(
         msg = f"Batches of {course.batch} patches were to be taken from {training.set}, but it shows {course.size}."
         raise InputError(msg)
     steps, backprops = course.steps, course.seen(course.steps)
-    torch.manual_seed(run.seed)
-    network = run.network()
-    training.init(network)
+    with ALONE:  # first parameters come from the one generator that a process has
+        torch.manual_seed(run.seed)
+        network = run.network()
+        training.init(network)
     watched = _watched(network, run)
     engine = Engine(network, training, run.hardware)
     state = _resumed(carry.newest(workplace, carried, run.name, says=True), engine)
@@ -97,22 +101,27 @@ def train(
     points = run.points(backprops)
     log_points = {steps * point // points for point in range(1, points + 1)}
     meter = Meter(f"{run.title} seed {run.seed}", backprops, done=course.seen(state.step))
-    batches = _batches(run, feed, course, state.step)
+    steps_made_with = portions(run, feed, course, state.step, log_points)
     if device == "cpu":  # a GPU is told in order what to do, and works while the next batch is asked for
-        batches = ahead(batches)
+        steps_made_with = ahead(steps_made_with)
     follows = following(tensorboard, run.name, state.log)
-    with _listening_to_signals() as stop, meter, engine, closing(batches), follows as follow:
+    with _listening_to_signals() as stop, meter, engine, closing(steps_made_with), follows as follow:
         network.train()
         started, saved = perf_counter(), perf_counter()
-        for step, (inputs, high) in enumerate(batches, state.step):
-            lr = training.schedule(step / steps)
-            if training.at_new_rate is not None and step and lr != training.schedule((step - 1) / steps):
+        for portion in steps_made_with:
+            first, lr = state.step, training.schedule(state.step / steps)
+            if training.at_new_rate is not None and first and lr != training.schedule((first - 1) / steps):
                 training.at_new_rate(engine.optimiser)
-            loss = engine.step(inputs, high, lr=lr)
+            if isinstance(portion, Table):
+                assert feed.whole is not None, "a table is for a store that is on the device"
+                engine.steps(feed.whole, portion, losses)
+                state.step += len(portion.lrs)
+                lr = training.schedule((state.step - 1) / steps)
+            else:
+                losses += engine.step(*portion, lr=lr)
+                state.step += 1
 
-            state.step = step + 1
-            losses += loss
-            meter.advance(len(inputs))
+            meter.advance(course.seen(state.step) - course.seen(first))
             at_log_point = state.step in log_points
             due = perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS
             if not (at_log_point or stop.requested or deadline.passed or due):
@@ -166,21 +175,6 @@ def train(
             network.train()
             started, saved = perf_counter(), perf_counter()
     return network, state
-
-
-def _batches(run: Run, feed: Feed, course: Course, begin: int) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """What the steps from `begin` on are made with: inputs [n, c, h, w] and labels [n, c, p, p], about 0 to 1."""
-    training, images = run.training, run.training.augmentation.images
-    which = torch.empty(0, dtype=torch.int64)
-    for step in range(begin, course.steps):
-        epoch, position = divmod(step, course.batches)
-        if position == 0 or step == begin:
-            order = training.order(feed.count * images, seed=run.seed, epoch=epoch)
-            feed.begin_epoch(order % feed.count)
-            which = (order // feed.count).to(run.hardware.device)
-        shown = which[position * course.batch :][: course.batch]
-        inputs, labels = training.augmentation(*feed.take(position), seed=run.seed, step=step, which=shown)
-        yield inputs, labels.float() / 255
 
 
 Watched = dict[str, tuple[Upscaler, list[Example]]]

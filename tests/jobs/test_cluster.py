@@ -116,7 +116,7 @@ def begin(data: Path) -> Iterator[Begin]:
 def here(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sweep and the demo suite, one run after the other, without a cluster."""
     results = tmp_path_factory.mktemp("here")
-    for words in (SWEEP, ("--suite", "demo", "--budget", "0.1")):
+    for words in (SWEEP, ("--suite", "demo", "--budget", "0.05")):
         command = [sys.executable, "-m", "srrepro", "run-all", "--data", str(data), "--results", str(results), *words]
         subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=SECONDS)
     return results
@@ -162,7 +162,7 @@ def test_a_cluster_gives_the_results_of_one_process(cluster: Nodes, begin: Begin
     there = ("--on", "ray", "--address", cluster.address)
     said = ended(begin(tmp_path, *SWEEP, *there))
     assert "12 done, 0 there already, 0 failed" in said
-    ended(begin(tmp_path, "--suite", "demo", "--budget", "0.1", *there))
+    ended(begin(tmp_path, "--suite", "demo", "--budget", "0.05", *there))
     assert same(tmp_path, here) == len(list((here / "runs").iterdir())) == RUNS + 3
     assert nothing_left(tmp_path)
     again = ended(begin(tmp_path, *SWEEP, *there))

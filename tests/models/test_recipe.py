@@ -28,6 +28,7 @@ from srrepro.models.recipe import (
     TurnAndFlip,
     described,
     digest,
+    images_of,
 )
 
 AUGMENTATIONS = [NoAugmentation(), TurnAndFlip(), EveryImage(8)]
@@ -184,6 +185,14 @@ def test_augmentation_depends_on_seed_and_step_alone(augmentation: Any) -> None:
     state = torch.get_rng_state()
     augmentation(inputs, inputs, seed=0, step=0, which=which)
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda kind: type(kind).__name__)
+def test_what_augmentation_shows_can_be_told_beforehand(augmentation: Any) -> None:
+    planes, which = torch.rand(8, 3, 5, 5), torch.arange(8)
+    for step in STEPS:
+        shown, _ = augmentation(planes, planes, seed=5, step=step, which=which)
+        assert torch.equal(images_of(planes, augmentation.numbers(which, seed=5, step=step)), shown)
 
 
 def test_turns_and_flips_give_all_eight_and_differ_by_seed() -> None:

@@ -14,10 +14,11 @@ import torch
 
 from srrepro import models
 from srrepro.data.registry import DataFolder
+from srrepro.data.stores import prepare_training
 from srrepro.errors import InputError
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.evaluation.weights import of_run
-from srrepro.hardware import fastest_mode, precisions
+from srrepro.hardware import PLAIN, Mode, fastest_mode, precisions
 from srrepro.timing import plain, speed
 from srrepro.timing.engines import engines
 from srrepro.timing.speed import (
@@ -29,6 +30,8 @@ from srrepro.timing.speed import (
     training_flops,
     training_speed,
 )
+from srrepro.training import portions
+from srrepro.training.engine import Engine
 from srrepro.training.run import Run
 
 
@@ -65,6 +68,32 @@ def test_rows_say_what_was_measured(clock: Callable[[float], Callable[[], None]]
     assert (fast.median_ms, fast.iqr_ms, fast.samples_per_s, fast.megapixels_per_s) == (125.0, 0.0, 32.0, 0.64)
     assert (fast.gflops, fast.peak_share) == (8.0, 0.08)
     assert (plain.repeats, fast.repeats) == (2 * speed.ROUNDS, 8 * speed.ROUNDS)
+
+
+def test_of_steps_that_are_recorded_as_one_a_row_says_what_one_takes(
+    clock: Callable[[float], Callable[[], None]],
+) -> None:
+    contenders = [
+        Contender("float32", "nchw", "plain", clock(0.5)),
+        Contender("float32", "nhwc", "graph", clock(1.25), steps=20),
+    ]
+    _, fast = speed._rows(contenders, "net", "train", 3, "cpu", 4, (100, 200), 10**9)
+    assert (fast.median_ms, fast.samples_per_s, fast.gflops, fast.baseline_ratio) == (62.5, 64.0, 16.0, 8.0)
+    assert fast.repeats == 20 * speed.ROUNDS
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_turn_is_a_step_or_what_is_recorded_as_one(
+    steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "together", lambda run, feed: steps)
+    run = Run(recipe=models.recipe("srcnn-915-demo"), scale=3, hardware=PLAIN, folder=DataFolder(tmp_path, None))
+    prepare_training(run.folder, run.shape)
+    contender = speed._trained(run)
+    taken, update = [], Engine.update
+    monkeypatch.setattr(Engine, "update", lambda self, *given: taken.append(1) or update(self, *given))
+    contender.turn()
+    assert (contender.steps, len(taken)) == (steps, steps)
 
 
 def test_what_slows_the_machine_slows_both(clock: Callable[[float], Callable[[], None]]) -> None:
@@ -166,8 +195,10 @@ def test_what_is_not_trained_is_not_timed(pretend: Callable[..., DataFolder]) ->
         training_speed("bicubic", pretend({}), "cpu")
 
 
-@pytest.mark.parametrize("bfloat16", [False, True])
-def test_every_contender_trains(bfloat16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bfloat16", "only"), [(False, None), (True, ("eager",))])
+def test_every_contender_trains(
+    bfloat16: bool, only: tuple[Mode, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The plain loop and the engine's modes, on the demo's patches; bfloat16 where it is multiplied in hardware."""
     monkeypatch.setattr(speed, "multiplies_bfloat16", lambda device: bfloat16)
     # Where bfloat16 is emulated, a large product of it takes minutes; the test of inference measures a peak in float32.
@@ -175,8 +206,8 @@ def test_every_contender_trains(bfloat16: bool, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(plain, "WORKERS", 0)  # in this process: no fork among threads
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(speed, "SECONDS_A_TURN", 0.0)
-    rows = training_speed("srcnn-915-demo", DataFolder(tmp_path, None), "cpu")
-    native = [("float32", "native")] if fastest_mode("cpu", "float32") == "native" else []
+    rows = training_speed("srcnn-915-demo", DataFolder(tmp_path, None), "cpu", only)
+    native = [("float32", "native")] if fastest_mode("cpu", "float32") == "native" and only is None else []
     expected = [("float32", "plain"), *native, ("float32", "eager"), *([("bfloat16", "eager")] if bfloat16 else [])]
     assert [(row.precision, row.mode) for row in rows] == expected
     assert all(row.samples_per_s > 0 and 0 < row.peak_share < 1 for row in rows)

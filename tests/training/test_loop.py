@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -33,21 +35,25 @@ from srrepro.models.recipe import (
     ClearMomentum,
     Constant,
     EveryImage,
+    GaussianInit,
     NewOrder,
     NoAugmentation,
     Patches,
     Recipe,
+    Steps,
     Training,
+    TurnAndFlip,
 )
 from srrepro.models.srcnn import ThreeLayers
 from srrepro.models.vdsr import ClipByRate, VeryDeep
 from srrepro.protocols.degradation import MATLAB
-from srrepro.training import carry, checkpoint, deadline, engine, feed, loop
+from srrepro.training import carry, checkpoint, deadline, engine, feed, loop, portions
 from srrepro.training import run as run_module
 from srrepro.training.carry import CHECKPOINT
 from srrepro.training.deadline import Deadline
 from srrepro.training.engine import Engine, plain_step
 from srrepro.training.loop import State, train
+from srrepro.training.portions import Table
 from srrepro.training.run import Run
 
 BATCH, STEPS, LOG_POINTS = 8, 30, 5
@@ -1005,6 +1011,199 @@ def test_a_damaged_checkpoint_is_named(
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(InputError, match=r"checkpoint\.safetensors, but that is damaged.*--fresh"):
         train(at(run, folder), place)
+
+
+# Several steps as one.
+
+TURNED = with_training(SGD_RECIPE, augmentation=TurnAndFlip(), order=NewOrder())
+# Its rate changes where nothing else happens; that of VDSR_RUN does so too, but nothing is cleared then.
+FALLING = with_training(
+    VDSR_RECIPE, schedule=Steps(lr=0.1, factor=0.3, after=(0.25, 0.55)), at_new_rate=ClearMomentum()
+)
+TURNED_RUN = Run(recipe=replace(TURNED, name="srcnn-915-turned"), scale=3, log_points=LOG_POINTS)
+FALLING_RUN = Run(recipe=replace(FALLING, name="vdsr-t91-falling"), log_points=LOG_POINTS)
+several_runs = pytest.mark.parametrize(
+    "run", [TURNED_RUN, VDSR_RUN, FALLING_RUN, CODE_RUN], ids=["srcnn", "vdsr", "cleared", "code"]
+)
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> list[Table]:
+    """The tables that engines are given, of four steps each, also on a processor."""
+    given: list[Table] = []
+    steps = Engine.steps
+    monkeypatch.setattr(portions, "TOGETHER", 4)
+    monkeypatch.setattr(portions, "together", lambda run, feed: portions.TOGETHER)
+
+    def noted(self: Engine, store: tuple[Tensor, Tensor], table: Table, losses: Tensor) -> None:
+        given.append(table)
+        steps(self, store, table, losses)
+
+    monkeypatch.setattr(Engine, "steps", noted)
+    return given
+
+
+@several_runs
+def test_several_steps_as_one_are_the_same_to_the_bit(
+    run: Run, folder: DataFolder, workplace: Callable[[], Path], unbroken: Unbroken, tables: list[Table]
+) -> None:
+    """What a GPU records is ordinary PyTorch: losses, rates, clipping, images of patches, stopped and resumed."""
+    with pytest.MonkeyPatch.context() as one_by_one:
+        one_by_one.setattr(portions, "together", lambda run, feed: 1)
+        expected, whole = unbroken(run)
+    assert not tables
+    steps, place = Engine.steps, workplace()
+
+    def stopping(self: Engine, store: tuple[Tensor, Tensor], table: Table, losses: Tensor) -> None:
+        steps(self, store, table, losses)
+        if len(tables) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "steps", stopping)
+        with pytest.raises(Stopped):
+            train(at(run, folder), place)
+    assert len(tables) == 3
+    resumed, state = train(at(run, folder), place)
+    assert len(tables) > 3
+    assert 4 * len(tables) < state.step, "steps of a smaller batch, or before a log point, should be single"
+    assert same_weights(resumed, expected)
+    assert without_times(state) == without_times(whole)
+
+
+@several_runs
+@pytest.mark.parametrize("begin", [0, 5])
+def test_a_table_lies_between_what_is_done_between_steps(
+    run: Run, begin: int, folder: DataFolder, tables: list[Table]
+) -> None:
+    """Log points, ends of epochs, a clearing of momenta; every step is there once, whichever step comes first."""
+    run = at(run, folder)
+    prepare_training(folder, run.shape)
+    course, training = run.course, run.training
+    log_points = {course.steps * point // run.points(0) for point in range(1, run.points(0) + 1)}
+    step, found = begin, set()
+    for part in portions.portions(run, run.feed(), course, begin, log_points):
+        length = len(part.lrs) if isinstance(part, Table) else 1
+        found.add(length)
+        taken = range(step, step + length)
+        rates = [training.schedule(number / course.steps) for number in taken]
+        if isinstance(part, Table):
+            assert part.lrs.tolist() == rates
+            assert training.at_new_rate is None or len(set(rates)) == 1
+            assert part.patches.shape == part.images.shape == (4, BATCH)
+            assert taken[0] // course.batches == taken[-1] // course.batches
+            assert not log_points & set(taken[1:])
+        step += length
+    assert step == course.steps
+    assert found == {1, 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, portions.TOGETHER),
+        ({"mode": "eager"}, 1),
+        ({"memory": 50_000}, 1),
+        ({"augmentation": EveryImage(8)}, portions.TOGETHER),
+    ],
+    ids=str,
+)
+def test_steps_are_recorded_together_only_where_all_is_on_the_device(
+    changes: dict[str, Any], expected: int, folder: DataFolder
+) -> None:
+    run = at(VDSR_RUN, folder)
+    prepare_training(folder, run.shape)
+    feed = replace(run, hardware=replace(PLAIN, memory=changes.get("memory", PLAIN.memory))).feed()
+    hardware = Hardware(device="cuda", precision="float32", mode=changes.get("mode", "graph"))
+    augmentation = changes.get("augmentation", NoAugmentation())
+    recipe = with_training(run.recipe, augmentation=augmentation)
+    assert portions.together(replace(run, recipe=recipe, hardware=hardware), feed) == expected
+
+
+@several_runs
+def test_a_gpus_recorded_tables_are_its_single_steps(
+    run: Run, cuda: str, folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after a table and resumed, a run ends with the same bits."""
+    run = replace(run, hardware=Hardware(device=cuda, precision="float32", mode="graph"))
+    monkeypatch.setattr(portions, "TOGETHER", 1)
+    expected, single = train(at(run, folder), workplace())
+    monkeypatch.setattr(portions, "TOGETHER", 4)
+    together, whole = train(at(run, folder), workplace())
+    assert [row["loss"] for row in whole.log] == pytest.approx([row["loss"] for row in single.log], rel=1e-4)
+    for name, weights in together.state_dict().items():
+        torch.testing.assert_close(weights, expected.state_dict()[name], atol=1e-6, rtol=1e-4, msg=name)
+    steps, place, taken = Engine.steps, workplace(), 0
+
+    def stopping(self: Engine, store: tuple[Tensor, Tensor], table: Table, losses: Tensor) -> None:
+        nonlocal taken
+        steps(self, store, table, losses)
+        taken += 1
+        if taken == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Engine, "steps", stopping)
+    with pytest.raises(Stopped):
+        train(at(run, folder), place)
+    resumed, state = train(at(run, folder), place)
+    assert taken > 3
+    assert same_weights(resumed, together)
+    assert without_times(state) == without_times(whole)
+
+
+# Two runs at once.
+
+
+@dataclass(frozen=True)
+class SlowInit:
+    """Draws after a while, in which another thread might seed the generator."""
+
+    def __call__(self, network: nn.Module) -> None:
+        sleep(0.2)
+        GaussianInit(std=0.1)(network)
+
+
+def test_runs_in_threads_are_those_one_after_the_other(folder: DataFolder, workplace: Callable[[], Path]) -> None:
+    slow = Run(recipe=with_training(SGD_RECIPE, init=SlowInit()), scale=3, log_points=LOG_POINTS)
+    runs = [at(run, folder) for run in (replace(slow, seed=7), NATIVE_RUN, slow)]
+    in_turn = [train(run, workplace()) for run in runs]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        at_once = list(pool.map(train, runs, [workplace() for _ in runs]))
+    for (expected, log), (found, same_log) in zip(in_turn, at_once, strict=True):
+        assert same_weights(found, expected)
+        assert without_times(log) == without_times(same_log)
+    assert not same_weights(in_turn[0][0], in_turn[2][0])
+
+
+def test_an_engine_has_its_threads_in_whichever_thread_it_is(two_threads: int) -> None:
+    """Elsewhere a thread of a pool asked PyTorch for one, and that is what new threads begin with."""
+    engine = Engine(SGD_RECIPE.network(3), SGD_RECIPE.training, PLAIN.settled())
+
+    def threads_within() -> int:
+        with engine:
+            return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        assert pool.submit(threads_within).result() == two_threads
+        assert pool.submit(torch.get_num_threads).result() == 1
+
+
+@pytest.mark.parametrize("base", [TURNED_RUN, FALLING_RUN], ids=["srcnn", "vdsr"])
+def test_runs_side_by_side_on_a_gpu_are_those_alone(
+    base: Run, cuda: str, folder: DataFolder, workplace: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "TOGETHER", 4)
+    hardware = Hardware(device=cuda, precision="float32", mode="graph")
+    runs = [at(replace(base, hardware=hardware, seed=seed), folder) for seed in (0, 1, 2)]
+
+    def on_a_stream(run: Run, place: Path) -> nn.Module:
+        with torch.cuda.stream(torch.cuda.Stream()):
+            return train(run, place)[0]
+
+    in_turn = [on_a_stream(run, workplace()) for run in runs]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        at_once = list(pool.map(on_a_stream, runs, [workplace() for _ in runs]))
+    assert all(same_weights(found, expected) for found, expected in zip(at_once, in_turn, strict=True))
 
 
 # One step.
