@@ -468,6 +468,7 @@ def test_grey_beyond_studio_range_is_said(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / name / "a.png")
     assert "a.png of mine: grey, with levels below 16" in srrepro(*words, "--set", f"mine={tmp_path / 'wide'}").stderr
     assert "grey" not in srrepro(*words, "--set", f"mine={tmp_path / 'narrow'}").stderr
+    assert "grey" not in srrepro(*words, "--set", "demo-test").stderr  # a known set: datasets/README.md has it
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (2, 2)])
@@ -670,7 +671,7 @@ def test_an_interrupted_run_goes_on_in_its_precision(
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
         refused(*words, "--precision", "float32", code=1)
     monkeypatch.setattr(hardware, "fastest_precision", lambda device: "bfloat16")
-    assert "going on after step 7" in srrepro(*words).stderr
+    assert "resumed after 56 backprops" in srrepro(*words).stderr
     (run,) = read_all(results_of(places) / "runs")
     assert run.about["precision"] == "float32"
 
@@ -721,7 +722,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
     monkeypatch.setattr(provenance, "commit", lambda: "another commit")
     result = srrepro(*words)
     assert result.exit_code == 0
-    assert "going on after step 7" in result.stderr
+    assert "resumed after 56 backprops" in result.stderr
     (run,) = read_all(results_of(places) / "runs")
     first, second = run.about["stretches"]
     assert first["commit"] != second["commit"] == run.about["commit"] == "another commit"
@@ -820,7 +821,7 @@ def test_a_run_is_carried_to_another_clone(
     monkeypatch.setattr(provenance, "machine", lambda device: "another machine")
     result = srrepro(*words, *there)
     assert result.exit_code == 0, result.output
-    assert "going on after step 7" in result.stderr
+    assert "resumed after 56 backprops" in result.stderr
     (run,) = read_all(results_of(there) / "runs")
     assert carried.stem == run.name
     assert list((results_of(there) / "unfinished").iterdir()) == []
@@ -1044,7 +1045,7 @@ def test_a_stopped_run_all_goes_on_with_the_same_command(
     assert not (results_of(places) / "runs").exists()  # nothing after the stop was begun
     result = srrepro(*words)
     assert "2 done, 0 there already, 0 failed" in result.stdout
-    assert "going on after step 7" in result.stderr
+    assert "resumed after 56 backprops" in result.stderr
 
 
 def test_run_all_stretches_every_budget(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:

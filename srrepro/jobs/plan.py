@@ -25,6 +25,8 @@ from srrepro.training.engine import Engine
 from srrepro.training.run import Run
 
 SECONDS_A_MEASUREMENT = 3.0
+WIDTHS = (3, 29, 14, 15, 11)
+"""Of the table's columns: 80 characters with what is between them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,7 @@ def table(planned: Sequence[Planned]) -> str:
             "what": each.title,
             "state": each.state,
             "lacks": ", ".join(each.lacks),
-            "training": "unknown" if each.seconds is None else in_words(each.seconds) if each.seconds else "",
-            "by": each.source,
+            "training": _length_in_words(each),
         }
         for number, each in enumerate(planned, start=1)
     ]
@@ -66,8 +67,15 @@ def table(planned: Sequence[Planned]) -> str:
         *([f"about {in_words(known)}"] if known else []),
         *([f"{unknown} jobs of unknown length"] if unknown else []),
     ]
-    plan = fitting(rows)
+    plan = fitting(rows, WIDTHS)
     return f"{plan}\n\ntraining left: {' and '.join(left) or 'none'}"
+
+
+def _length_in_words(planned: Planned) -> str:
+    if planned.seconds is None:
+        return "unknown"
+    source = f" ({planned.source})" if planned.source else ""
+    return in_words(planned.seconds) + source if planned.seconds else ""
 
 
 def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> Planned:
@@ -134,7 +142,7 @@ def _lacking(job: Job, scales: Sequence[int], workspace: Workspace) -> Iterator[
     if isinstance(job, Measure) and job.name in models.authors():
         weights = models.authors()[job.name]
         if not _present(workspace.folder, weights.set, weights.files.get(job.scale)):
-            yield f"weights of {weights.set}"
+            yield weights.set
     measured = dict.fromkeys([*wanted[1:], *job.test_sets])
     how = (job.protocol if isinstance(job, Measure) else run_of(job, workspace, "float32").protocol).degradation
     paths = [EvaluationShape(name, scale, how).path(workspace.folder) for name in measured for scale in scales]
