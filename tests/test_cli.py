@@ -1107,6 +1107,7 @@ def test_report_of_results_elsewhere_leaves_this_readme_alone(tmp_path: Path, mo
     text = f"{MARKS[0]}\nmine\n{MARKS[1]}\n"
     (here / "README.md").write_text(text, encoding="utf-8")
     succeeded("report", "--results", elsewhere)
+    succeeded("report", "--results", here / "my-results")  # its table is not the evidence's
     assert (here / "README.md").read_text(encoding="utf-8") == text
 
 

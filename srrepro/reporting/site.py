@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from srrepro.reporting.figures import Figure
 
 NEEDED = ("jinja2", "matplotlib")
-INSTALL = "The extra `report` brings it; in the clone: pip install -e '.[report]'."
+INSTALL = "The extra `report` brings it; in the clone: pip install -c constraints.txt '.[report]'."
 FOLDER, PAGE, FULL, INPUTS = "report", "index.html", "full.html", "inputs.json"
 NOT_RUN = "not run yet"
 """How the note of a row of `claims.csv` begins that lacks a run."""

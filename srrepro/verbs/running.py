@@ -160,7 +160,7 @@ def import_(
     folder: DataFolder,
     results: Path,
 ) -> None:
-    """Take in runs that another machine trained: ended ones are measured here, unfinished ones are carried on."""
+    """Take in runs that another machine trained: ended ones are measured here, unfinished ones can be resumed."""
     workspace = Workspace(folder, results, hardware)
     for file in files:
         click.echo(f"{file}: {importing.take(file, workspace)}")
