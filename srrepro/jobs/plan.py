@@ -31,13 +31,17 @@ WIDTHS = (3, 29, 14, 15, 11)
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One job. `seconds` are those of the training that is left, None where they are unknown; `source` says whence."""
+    """One job. `seconds` are those of the training that is left, None where they are unknown; `source` says whence.
+
+    `reason` is why it cannot be done.
+    """
 
     title: str
     state: str
     lacks: tuple[str, ...] = ()
     seconds: float | None = 0.0
     source: str = ""
+    reason: str = ""
 
 
 def plan(jobs: Sequence[Job], workspace: Workspace, *, force: bool = False, closely: bool = False) -> list[Planned]:
@@ -67,8 +71,8 @@ def table(planned: Sequence[Planned]) -> str:
         *([f"about {in_words(known)}"] if known else []),
         *([f"{unknown} jobs of unknown length"] if unknown else []),
     ]
-    plan = fitting(rows, WIDTHS)
-    return f"{plan}\n\ntraining left: {' and '.join(left) or 'none'}"
+    reasons = [f"{number}: {each.reason}" for number, each in enumerate(planned, start=1) if each.reason]
+    return "\n".join([fitting(rows, WIDTHS), *reasons, "", f"training left: {' and '.join(left) or 'none'}"])
 
 
 def _length_in_words(planned: Planned) -> str:
@@ -82,7 +86,7 @@ def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> P
     title = title_of(job)
     try:
         if not force and (evidence_there(job, workspace) is not None or _evidence_of_such(job, workspace)):
-            return Planned(title=title, state="evidence is there")
+            return Planned(title=title, state="there already")
         if isinstance(job, Measure):
             return Planned(
                 title=title, state="to do", lacks=tuple(_lacking(job, (job.scale,), workspace) if closely else ())
@@ -104,7 +108,7 @@ def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> P
             source=source,
         )
     except InputError as error:
-        return Planned(title=title, state=f"cannot be done: {error}", seconds=None)
+        return Planned(title=title, state="cannot be done", seconds=None, reason=str(error))
 
 
 def _length_of(run: Run) -> int | None:
