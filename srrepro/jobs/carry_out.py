@@ -37,7 +37,7 @@ def carry_out(job: Job, workspace: Workspace, *, force: bool = False, fresh: boo
     """One job up to its evidence.
 
     `force` repeats a job that has its evidence, says whether the numbers came out the same, and leaves the evidence
-    as it is; `fresh` throws an unfinished run away instead of going on with it.
+    as it is; `fresh` throws an unfinished run away instead of resuming it.
 
     Returns
     -------

@@ -179,7 +179,7 @@ def _planned(step: Step, claim: Claim, workspace: Workspace, *, force: bool) -> 
     if isinstance(step, Train | Measure):
         (one,) = plan([step], _place(step, workspace), force=force, closely=True)
         return replace(one, title=f"{claim.name}: {one.title}")
-    state = "evidence is there" if _is_there(step, workspace) and not force else "to do"
+    state = "there already" if _is_there(step, workspace) and not force else "to do"
     return Planned(title=f"{claim.name}: {step.name if isinstance(step, Weights) else step.title}", state=state)
 
 

@@ -42,8 +42,7 @@ class Errand:
 
     @property
     def title(self) -> str:
-        sets = f" on {', '.join(self.job.test_sets)}" if isinstance(self.job, Measure) else ""
-        return f"{title_of(self.job)}{sets}"
+        return title_of(self.job)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ carry_option = click.option(
 @own_scale_option
 @seed_option
 @click.option("--budget", type=a_budget, default=1.0, show_default=True, help="Factor on the recipe's backprops.")
-@click.option("--fresh", is_flag=True, help="Start anew instead of going on with an interrupted run.")
+@click.option("--fresh", is_flag=True, help="Start anew instead of resuming an interrupted run.")
 @deadline_option
 @tensorboard_option
 @carry_option
@@ -73,7 +73,7 @@ def train(
     folder: DataFolder,
     results: Path,
 ) -> None:
-    """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run goes on where it stopped."""
+    """Train a recipe from scratch, measure it, and leave the evidence. An interrupted run is resumed."""
     workspace = Workspace(folder, results, hardware, deadline, carries, tensorboard)
     job = Train(name=recipe, scale=scale, seed=seed, budget=budget, test_sets=test_sets(recipe))
     try:
@@ -192,7 +192,7 @@ def import_(
     folder: DataFolder,
     results: Path,
 ) -> None:
-    """Take in runs that another machine trained: ended ones are measured here, unfinished ones are carried on."""
+    """Take in runs that another machine trained: ended ones are measured here, unfinished ones can be resumed."""
     workspace = Workspace(folder, results, hardware)
     for file in files:
         click.echo(f"{file}: {importing.take(file, workspace)}")

@@ -5,7 +5,8 @@ import pytest
 from srrepro import models
 from srrepro.errors import InputError
 from srrepro.evaluation.weights import ships
-from srrepro.jobs.job import Measure, Train
+from srrepro.jobs import plan
+from srrepro.jobs.job import Measure, Train, title_of
 from srrepro.jobs.suites import SUITES, sweep
 from srrepro.protocols.named import VDSR_Y
 from srrepro.training.run import Run
@@ -64,3 +65,22 @@ def test_a_sweep_of_nothing_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         sweep(names, scales, (0,), protocols)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_job_of_a_suite_has_a_title_of_its_own(suite: str) -> None:
+    jobs = list(SUITES[suite]())
+    assert len(set(map(title_of, jobs))) == len(jobs)
+
+
+def test_a_plan_fits_80_columns() -> None:
+    jobs = list(SUITES["t91"]())
+    lacks = ("BSDS200", "Urban100", "weights-fsrcnn", "12 stores")
+    planned = [
+        plan.Planned(title=title_of(job), state="123,456,789 of 800,000,000 backprops", lacks=lacks, seconds=1e6,
+                     source="measured now")
+        for job in jobs
+    ]  # fmt: skip
+    text = plan.table(planned)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "weights-fsrcnn," in text
