@@ -55,6 +55,7 @@ class Nodes:
         self.workers.append(self.start(f"--address={self.address}", "--num-cpus=1"))
 
     def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        """Once more where it gave up: a busy machine may be too slow for it."""
         command = [
             str(Path(sys.executable).with_name("ray")),
             "start",
@@ -62,9 +63,16 @@ class Nodes:
             "--node-ip-address=127.0.0.1",
             "--block",
         ]
-        log = (Path(self.folder) / f"node-{len(self.workers)}.log").open("wb")
-        with log:
-            return subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True)
+        for number in range(3):
+            log = Path(self.folder) / f"node-{len(self.workers)}-{number}.log"
+            with log.open("wb") as out:
+                node = subprocess.Popen(command, env=ENVIRONMENT, stdout=out, stderr=out, start_new_session=True)
+            while node.poll() is None:
+                if "Ray runtime started" in log.read_text(encoding="utf-8", errors="replace"):
+                    return node
+                sleep(0.2)
+            self.kill(node)
+        pytest.fail(log.read_text(encoding="utf-8", errors="replace"))
 
     def kill(self, node: "subprocess.Popen[bytes]") -> None:
         """All of its processes at once, as if the machine had gone."""
