@@ -366,11 +366,39 @@ def test_numbers_that_are_slips_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("words", "told"), [
+    (("evaluate", "bicubic", "--scale", 3, "--set", "{here}"), "but is a folder. Give it a name: --set mine="),
+    (("evaluate", "{here}", "--scale", 3, "--set", "demo-test"), "but is a folder. `srrepro score"),
+    (("score", "{here}/a.png", "--scale", 3, "--set", "mine={here}"), "but that is a file. Weights are for `evaluate`"),
+    (("evaluate", "bicubic", "--scale", 3, "--set", "mine={here}", "--save", "{here}/a.png/b"), "can be no such fold"),
+    (("evaluate", "bicubic", "--scale", 3, "--set", "mine={here}", "--low", "{here}/low"), "but it has none for c.png"),
+    (("evaluate", "bicubic", "--scale", 3, "--set", "mine={here}", "--record"), "nobody else could measure that again"),
+    (("evaluate", "bicubic", "--scale", 3, "--set", "Set5", "--record", "--limit", 1), "leave out --model, --low and"),
+    (("train", "srcnn-935-authors-imagenet", "--scale", 3), "are released weights, and no recipe"),
+    (("train", "srcnn-915-demo", "--scale", 3, "--record", "--results", "{here}"), "Give one of them"),
+    (("run-all", "--suite", "demo", "--claim", "padding"), "but the suite demo has none. Give --suite claims"),
+    (("report", "--check", "--full"), "--check writes nothing, --full asks for a page. Give one of them"),
+    (("bench", "--compare", "HEAD", "--task", "infer"), "Leave out --task, give --device cpu"),
+    (("bench", "--compare", "HEAD", "--model", "bicubic"), "but it has nothing to train. Leave it out"),
+    (("bench", "--model", "bicubic", "--task", "train", "--results", "{here}"), "but it has nothing to train."),
+], ids=str)  # fmt: skip
+def test_words_that_do_not_fit_are_told_before_anything_is_done(
+    words: tuple[object, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "low").mkdir()
+    for name in ("a.png", "c.png", "low/a.png"):
+        Image.fromarray(skimage.data.camera()[:48, :48]).save(tmp_path / name)
+    before = sorted(tmp_path.rglob("*"))
+    assert told in " ".join(refused(*(str(word).format(here=tmp_path) for word in words)).split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_set_with_a_flat_picture_says_why_its_mean_is_infinite() -> None:
     result = srrepro("evaluate", "bicubic", "--scale", 3, "--set", f"mine={CASES / 'one_flat'}", "--json")
     (row,) = strict_json(result.stdout)
     assert (row["images"], row["psnr_db"], row["verdict"]) == (2, None, "no-target")
-    assert row["note"] == "an image equals its reference: the mean is infinite"
+    assert row["note"] == "1 of 2 images equals its reference: the mean is infinite, without it 29.856 dB"
     assert "flat.png of mine: the estimate is the reference, so its PSNR is infinite" in result.stderr
 
 
@@ -455,7 +483,7 @@ def test_a_perfect_estimate_is_still_json(tmp_path: Path) -> None:
     result = srrepro(*words, "--json")
     (row,) = strict_json(result.stdout)
     assert row["ssim"] == pytest.approx(1)
-    assert (row["psnr_db"], row["note"]) == (None, "an image equals its reference: the mean is infinite")
+    assert (row["psnr_db"], row["note"]) == (None, "1 of 1 images equals its reference: the mean is infinite")
     assert "flat.png of flat: the estimate is the reference" in result.stderr
     assert " inf " in succeeded(*words)
 
@@ -1229,6 +1257,8 @@ def test_what_cannot_be_taken_in_is_one_message(
     file = trained_elsewhere(places, monkeypatch, after=7)
     there = (*places[:4], "--results", tmp_path / "here")
     assert "there is no such file" in refused("import", tmp_path / "none.safetensors", *there)
+    (tmp_path / "old.pt").write_bytes(b"pickled")
+    assert "no checkpoint of srrepro's is called .pt" in refused("import", tmp_path / "old.pt", *there)
     foreign = tmp_path / "foreign.safetensors"
     foreign.write_bytes(safetensors.torch.save({"a": torch.zeros(2)}))
     assert "no checkpoint of a run" in refused("import", foreign, *there)

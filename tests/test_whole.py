@@ -11,6 +11,12 @@ from srrepro.errors import InputError
 from srrepro.whole import folder_part, part_of, whole, written_whole
 
 
+def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, how: how != os.W_OK)  # whoever is root may write anywhere
+    with pytest.raises(InputError, match=f"but nothing may be written to {tmp_path}. Choose another folder"):
+        written_whole(tmp_path / "table.csv", "first")
+
+
 def test_of_two_that_write_one_file_one_waits(tmp_path: Path) -> None:
     path, entered = tmp_path / "table.csv", threading.Event()
 

@@ -26,6 +26,8 @@ _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMBERS = {6: 8, 7: 4, 8: 1, 9: 1, 10: 2, 11: 2, 12: 4, 13: 4, 14: 8, 15: 8}
 """Bytes of a number in memory, by the class of an array."""
 _COMPLEX = 0x08
+_VARIABLE = 400
+"""Bytes in memory of a variable, or of a member of a cell or struct, that holds nothing; in a file they are 8 to 64."""
 
 
 def read_mat5(path: Path) -> dict[str, Any]:
@@ -87,6 +89,7 @@ class _Looker:
     def _matrix(self, data: memoryview, depth: int) -> bytes:
         """Look at one variable, or one within another; its name."""
         _check(depth <= DEEPEST, "it is nested too deeply")
+        self._allow(_VARIABLE)
         if not len(data):
             return b""
         flags, at = self._numbers(data, 0, "I")
@@ -99,7 +102,6 @@ class _Looker:
             members = count * (self._fields(data, at) if kind == _STRUCT else 1)
             at = self._after_fields(data, at) if kind == _STRUCT else at
             _check(max(count, members) * 8 <= len(data), f"{sides} members should follow, but cannot")
-            self._allow(8 * (count + members))
             for _ in range(members):
                 inner, start, end, at = self._tag(data, at)
                 _check(inner == _MATRIX, "a cell or a field holds no variable")

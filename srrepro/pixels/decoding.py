@@ -87,9 +87,6 @@ def decoded(path: Path) -> Samples:
             samples = _from_tiff(file, path)
         else:
             samples = _despite_texts(file, lambda stream: _by_pillow(stream, path))
-    if not samples.levels.size:
-        msg = f"{path} was to be read as an image, but has no pixels."
-        raise InputError(msg)
     brightest = int(samples.levels.max())
     if samples.white > EIGHT and 0 < brightest <= samples.white // _SIXTEENTH:
         bits = samples.white.bit_length()

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from srrepro.errors import InputError
-from srrepro.pixels.samples import EIGHT, SIXTEEN, Levels, Plane, Samples
+from srrepro.pixels.samples import EIGHT, SIXTEEN, Levels, Plane, Samples, by_rows
 from srrepro.pixels.sixteen import both_bytes
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -76,18 +76,13 @@ def look(path: Path) -> Page:
 
     Raises
     ------
-    InputError : no TIFF, or one of a kind that is not read.
+    InputError : one of a kind that is not read. Of what is none, or is cut short, tifffile has many errors of its own.
     """
-    try:
-        with tifffile.TiffFile(path) as file:
-            first, pages = file.pages.first, len(file.pages)
-            assert isinstance(first, tifffile.TiffPage)
-            _check(path, first, pages)
-            return _described(path, first, pages)
-    except InputError:
-        raise
-    except Exception as error:
-        raise _refusal(path, f"it is not one or is cut short ({error}).") from error
+    with tifffile.TiffFile(path) as file:
+        first, pages = file.pages.first, len(file.pages)
+        assert isinstance(first, tifffile.TiffPage)
+        _check(path, first, pages)
+        return _described(path, first, pages)
 
 
 def _check(path: Path, page: tifffile.TiffPage, pages: int) -> None:
@@ -177,10 +172,9 @@ def read(path: Path, page: Page) -> Samples:
     if page.photometric == _WHITE_IS_ZERO:
         levels = white - levels
     if page.photometric == _CMYK:
-        light = (white - levels).astype(np.uint64)
-        levels = ((light[..., :3] * light[..., 3:] + white // 2) // white).astype(levels.dtype)
+        levels = by_rows(lambda inks: _printed(inks, white), levels)
     if alpha is not None and next(kind for kind in page.extra if kind in {_ASSOCIATED, _STRAIGHT}) == _ASSOCIATED:
-        levels = _unmixed(levels, alpha, white)
+        levels = by_rows(lambda mixed, part: _unmixed(mixed, part, white), levels, alpha)
     return Samples(np.ascontiguousarray(levels), white, alpha, page.orientation, page.profile)
 
 
@@ -234,9 +228,15 @@ def _by_pillow(path: Path, page: Page, compression: str) -> ndarray:
                 return both_bytes(opened, *_HALVES[packing])
         except UnidentifiedImageError:
             pass
-        except OSError as error:
-            raise _refusal(path, f"it is cut short ({error}).") from error
     raise _refusal(path, f"{asked}. Save it without compression, or with Deflate.")
+
+
+def _printed(
+    inks: UInt8[ndarray, "h w 4"] | UInt16[ndarray, "h w 4"], white: int
+) -> UInt8[ndarray, "h w 3"] | UInt16[ndarray, "h w 3"]:
+    """RGB of cyan, magenta, yellow and black."""
+    light = (white - inks).astype(np.uint64)
+    return ((light[..., :3] * light[..., 3:] + white // 2) // white).astype(inks.dtype)
 
 
 def _unmixed(levels: Levels, alpha: Plane, white: int) -> Levels:

@@ -52,16 +52,18 @@ def quality_row(
     """One model on one set at one scale: means over its images, the published value, the verdict."""
     dataset, scale, protocol = scores[0].dataset, scores[0].scale, scores[0].protocol
     by = PROTOCOLS[protocol]
-    psnr_db, ssim, bicubic = (
-        mean(score.values[name] for score in scores) for name in ("psnr_db", by.similarity, "bicubic_psnr_db")
+    psnr_dbs, ssims, bicubics = (
+        [score.values[name] for score in scores] for name in ("psnr_db", by.similarity, "bicubic_psnr_db")
     )
+    psnr_db, ssim, bicubic = mean(psnr_dbs), mean(ssims), mean(bicubics)
     setting = setting_of(subject)
     printed = target(subject.model, subject.training_set, dataset, scale, setting=setting, protocol=protocol)
     published_db = printed.psnr_db if printed else None
     notes = [
         subject.note,
         DEMO if dataset.startswith("demo") else "",
-        "an image equals its reference: the mean is infinite" if math.isinf(psnr_db) else "",
+        _about_infinite(psnr_dbs, "the mean"),
+        "" if math.isinf(psnr_db) else _about_infinite(bicubics, "bicubic's mean"),
         f"trained in {precision}" if precision not in {"", "float32"} else "",
         made_on,
     ]
@@ -100,6 +102,17 @@ def quality_row(
         "setting": setting,
         "note": "; ".join(dict.fromkeys(filter(None, notes))),
     }
+
+
+def _about_infinite(psnr_dbs: Sequence[float], what: str) -> str:
+    """What must be said of a mean that some images make infinite, which JSON cannot hold; nothing of any other."""
+    finite = [value for value in psnr_dbs if not math.isinf(value)]
+    equal = len(psnr_dbs) - len(finite)
+    if not equal:
+        return ""
+    others = f", without {'it' if equal == 1 else 'them'} {mean(finite):.3f} dB" if finite else ""
+    count = f"{equal} of {len(psnr_dbs)} images {'equals its' if equal == 1 else 'equal their'}"
+    return f"{count} reference: {what} is infinite{others}"
 
 
 def quality(runs: Sequence[Evidence]) -> pd.DataFrame:

@@ -562,6 +562,15 @@ def test_patches_of_rgb_lie_over_their_high_patches(folder):
     assert_array_equal(inputs[at], planes.low[4:8, 6:10])
 
 
+def test_grey_is_not_cut_into_patches_of_rgb(folder):
+    """Of a protocol that leaves grey as it is: three planes would be made of one."""
+    how = Degradation(low="rgb8")
+    shape = TrainingShape(set="photographs", scales=(3,), patch=12, stride=6, takes=LOW_RGB, degradation=how)
+    with pytest.raises(InputError, match="is grey, and patches were to be RGB. Name a protocol that makes grey"):
+        prepare_training(folder, shape)
+    assert not list(folder.stores.glob("*"))
+
+
 def test_stores_of_other_degradations_stand_beside_each_other(folder):
     shapes = [EvaluationShape("photographs", 2, how) for how in (MATLAB, RGB, Degradation(resizer="matlab-clamp"))]
     for shape in shapes:

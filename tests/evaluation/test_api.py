@@ -102,6 +102,7 @@ def test_a_function_on_arrays_is_measured(photographs: Path) -> None:
         (lambda y: y[:-1], "or smaller by the same border all round"),
         (lambda y: y.nothing, "but failed: AttributeError"),
         (lambda y: y * np.nan, "not finite"),
+        (lambda y: (y, y), "but gave a tuple of 2 things. Give the image alone"),
         (lambda y: "black", "An array like it, enlarged, was expected"),
         (3, "A network or a function was expected"),
     ],

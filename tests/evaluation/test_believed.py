@@ -139,6 +139,13 @@ def test_a_checkpoint_is_believed_until_its_images_are_asked_for(tmp_path: Path)
         takes_in(tmp_path / "a-run.safetensors")
 
 
+def test_a_checkpoint_without_its_recipe_is_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "a-run.safetensors"
+    checkpoint.save(path, {key: value for key, value in values().items() if key != "about"})
+    with pytest.raises(InputError, match="does not say of which recipe it is. Resume it with `srrepro train`"):
+        takes_in(path)
+
+
 @pytest.mark.parametrize(
     ("key", "strange"),
     [

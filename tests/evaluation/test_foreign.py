@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from srrepro import models
 from srrepro.errors import InputError
+from srrepro.evaluation import foreign
 from srrepro.evaluation.foreign import matched, read_foreign
 from srrepro.evaluation.upscaler import load
 
@@ -99,6 +100,13 @@ def test_one_layer_too_many_or_too_few_is_refused() -> None:
     network, own = models.recipe("srcnn-915").network(3), state("srcnn-915")
     assert matched(network, own | {"extra.weight": torch.zeros(3)}) is None
     assert matched(network, dict(list(own.items())[:-1])) is None
+
+
+def test_what_fits_two_papers_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No two that are known here are of one shape; the next one may be."""
+    monkeypatch.setattr(foreign, "matched", lambda network, tensors: {"a": "a"})
+    with pytest.raises(InputError, match="fit several networks. Name the right one: .* or srcnn-915=.*yjn"):
+        read_foreign(CASES / "yjn.safetensors", 3)
 
 
 def test_weights_that_are_no_numbers_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import struct
 import tempfile
+import tracemalloc
 import zlib
 from pathlib import Path
 from random import Random
@@ -63,13 +64,16 @@ def test_a_made_variable_is_read(tmp_path: Path) -> None:
     assert read(tmp_path, variable(DOUBLE, (1, 2), numbers))["w"].tolist() == [[3, 4]]
 
 
+def compressed(packed: bytes) -> bytes:
+    return struct.pack("<II", COMPRESSED, len(packed)) + packed  # these alone are not filled up to eight bytes
+
+
 def bomb() -> bytes:
     """4 kB that unpack to 3 MB."""
     body = head(DOUBLE, (600, 600)) + struct.pack("<II", FLOAT64, 2_880_000)
     start = struct.pack("<II", MATRIX, len(body) + 2_880_000) + body
     packer = zlib.compressobj(9)
-    packed = packer.compress(start) + packer.compress(bytes(2_880_000)) + packer.flush()
-    return struct.pack("<II", COMPRESSED, len(packed)) + packed  # these alone are not filled up to eight bytes
+    return compressed(packer.compress(start) + packer.compress(bytes(2_880_000)) + packer.flush())
 
 
 def nested(depth: int) -> bytes:
@@ -79,6 +83,7 @@ def nested(depth: int) -> bytes:
     return inner
 
 
+EMPTY = struct.pack("<II", MATRIX, 0)
 ONE = variable(DOUBLE, (1, 1), element(FLOAT64, bytes(8)))
 
 
@@ -88,6 +93,8 @@ ONE = variable(DOUBLE, (1, 1), element(FLOAT64, bytes(8)))
         ([variable(CELL, (20_000, 20_000))], "members should follow"),  # 184 bytes, for which SciPy takes 3 GB
         ([variable(STRUCT, (20_000, 20_000), element(INT32, b"\5\0\0\0"), element(INT8, b"field"))], "members should"),
         ([variable(STRUCT, (2**30, 1), element(INT32, b"\5\0\0\0"), element(INT8, b""))], "members should follow"),
+        ([variable(STRUCT, (1, 1), element(INT32, bytes(4)), element(INT8, b"field"))], "a struct has no fields"),
+        ([variable(STRUCT, (1, 1), element(INT32, b"\5\0\0\0"), element(INT8, b"names"), EMPTY[:4])], "cut short"),
         ([variable(DOUBLE, (20_000, 20_000), element(FLOAT64, bytes(8)))], "numbers should follow"),
         ([variable(DOUBLE, (1, 1), element(FLOAT64, bytes(16)))], "numbers should follow"),
         ([variable(CHAR, (9, 9), element(16, b"name"))], "numbers should follow"),
@@ -115,6 +122,41 @@ def test_a_compression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(mat5, "LARGEST", 1 << 20)
     with pytest.raises(ValueError, match="unpacks to more than 1 MiB"):
         read(tmp_path, bomb())
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mat5, "LARGEST", 1 << 20)
+    path = tmp_path / "large.mat"
+    with path.open("wb") as file:
+        file.write(HEADER)
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="it has more than 1 MiB"):
+            read_mat5(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_variables_are_unpacked_within_one_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes behind the numbers of a variable are of no use, but are unpacked."""
+    monkeypatch.setattr(mat5, "LARGEST", 1 << 20)
+    numbers = element(FLOAT64, bytes(8))
+    first, second = (
+        compressed(zlib.compress(variable(DOUBLE, (1, 1), numbers, bytes(700_000), name=name))) for name in (b"a", b"b")
+    )
+    assert list(read(tmp_path, first)) == ["a"]
+    with pytest.raises(ValueError, match="unpacks to more than 1 MiB"):
+        read(tmp_path, first, second)
+
+
+def test_members_count_as_what_they_take_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one has 8 bytes in a file, and SciPy makes some 140 of it."""
+    monkeypatch.setattr(mat5, "LARGEST", 1 << 20)
+    assert read(tmp_path, variable(CELL, (2000, 1), EMPTY * 2000))["w"].shape == (2000, 1)
+    with pytest.raises(ValueError, match="arrays take more than 1 MiB"):
+        read(tmp_path, variable(CELL, (20_000, 1), EMPTY * 20_000))
 
 
 def test_small_numbers_that_become_large_ones_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.evaluation import measure
-from srrepro.evaluation.saving import error_map
+from srrepro.evaluation.saving import Saved, error_map
 from srrepro.evaluation.score import Pictures, read_array, score
 from srrepro.evaluation.upscaler import load
 from srrepro.pixels.naming import own_name, partners
@@ -231,6 +231,15 @@ def test_two_pictures_for_one_reference_are_refused() -> None:
 )
 def test_a_mark_behind_a_name_is_no_part_of_it(name: str, mark: str) -> None:
     assert own_name(name + mark) == own_name(name)
+
+
+def test_what_is_no_photograph_of_its_set_is_not_saved(tmp_path: Path) -> None:
+    """A store may be of a folder that has changed since: no other image's colours are taken."""
+    saved = Saved.into(tmp_path / "seen", SCALE, iter(PHOTOGRAPHS.items()), [*PHOTOGRAPHS], force=False)
+    planes = MATLAB_Y.degradation(PHOTOGRAPHS["cat.png"], SCALE)
+    with pytest.raises(InputError, match="dog.png was to be saved in .*seen, but its set has no photograph of that na"):
+        saved("dog.png", planes, planes.interpolated)
+    assert not list((tmp_path / "seen").iterdir())
 
 
 def test_error_maps_are_white_where_nothing_is_wrong() -> None:

@@ -1,6 +1,7 @@
 """Loading weights, and running networks on luminance and on pictures."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -136,16 +137,25 @@ def named(run: dict[str, object]) -> dict[str, str]:
     [
         (named(RUN | {"seed": None}), "does not name its run"),
         (named(RUN | {"scale": None}), "does not name its run"),
+        (named({"recipe": "srcnn-915"}), "does not name its run"),
+        (named(RUN | {"budget": "all"}), "does not name its run"),
+        (named(RUN | {"seed": math.inf}), "does not name its run"),
+        ({"srrepro_run": "[" * 100_000}, "does not name its run"),
         (named(RUN | {"recipe": "srcnn-916"}), "no recipe 'srcnn-916'"),
         (named(RUN | {"recipe": "srcnn-955"}), "do not fit the network of srcnn-955"),
     ],
-    ids=["no seed", "no scale", "unknown recipe", "another network"],
+    ids=["no seed", "no scale", "neither", "words", "infinite", "nested", "unknown recipe", "another network"],
 )
 def test_a_run_that_cannot_be_is_refused(about: dict[str, str], message: str, tmp_path: Path) -> None:
     path = tmp_path / "strange.safetensors"
     save_file(random_network().state_dict(), path, metadata=about)
     with pytest.raises(InputError, match=message):
         load(path, 3)
+
+
+def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no .safetensors file or is cut short"):
+        weights.read_ours(tmp_path, 3)
 
 
 def arrays_of(network: nn.Module) -> dict[str, np.ndarray]:
@@ -342,6 +352,34 @@ def test_a_network_that_sees_the_whole_image_is_never_tiled() -> None:
     estimates = [Upscaler(SUBJECT, network, 3, Hardware(memory=memory)).estimate(image) for memory in (10**9, 1)]
     assert network.pixels == [2000, 2000]
     np.testing.assert_array_equal(*estimates)
+
+
+class Narrower(nn.Module):
+    """What gives another size than it gave when it was looked at without numbers."""
+
+    def forward(self, interpolated: Tensor) -> Tensor:
+        return interpolated if interpolated.is_meta else interpolated[..., 1:]
+
+
+class OfColour(nn.Module):
+    """What says of nothing that it takes RGB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.first(image)
+
+
+def test_a_network_whose_size_changes_is_not_measured() -> None:
+    with pytest.raises(InputError, match=r"gave \(1, 1, 12, 11\) instead of \(1, 1, 12, 12\); nothing is measured"):
+        Upscaler(SUBJECT, Narrower(), 3).estimate(np.zeros((12, 12), np.float32))
+
+
+def test_a_network_that_takes_other_channels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"was given \(1, 1, .* \(interpolated\), but does not take that: "):
+        Upscaler(SUBJECT, OfColour(), 3)
 
 
 def test_memory_that_holds_no_tile_is_refused() -> None:

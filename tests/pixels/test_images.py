@@ -227,6 +227,43 @@ def test_a_larger_limit_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
         decoding.look(path)
 
 
+@pytest.mark.parametrize("axis", [0, 1], ids=["no width", "no height"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "JPEG"])
+def test_an_image_of_no_pixels_is_refused(kind: str, axis: int, tmp_path: Path) -> None:
+    path = tmp_path / f"none.{kind.lower()}"
+    Image.new("RGB", (1, 1)).save(path, kind)
+    data = bytearray(path.read_bytes())
+    if kind == "JPEG":  # height first, of two bytes
+        at, size = data.index(b"\xff\xc0") + 5 + 2 * (1 - axis), 2
+    else:
+        at, size = {"PNG": 16, "BMP": 18}[kind] + 4 * axis, 4
+    data[at : at + size] = bytes(size)
+    if kind == "PNG":
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not one or is cut short"):
+        read(path)
+
+
+def test_a_file_that_may_not_be_read_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:  # whoever is root may read anything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match=r"a\.png was to be read as an image, but may not be: Permission denied"):
+        read(tmp_path / "a.png")
+
+
+def test_memory_that_runs_out_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise MemoryError
+
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
+    monkeypatch.setattr(decoding, "_of_pillows_kinds", refused)
+    with pytest.raises(InputError, match=r"a\.png was to be read as an image, but does not fit into the memory"):
+        read(tmp_path / "a.png")
+
+
 def test_a_gif_is_refused_by_its_name_or_not(tmp_path):
     with pytest.raises(InputError, match="it is a GIF file. PNG, JPEG, BMP, WebP and TIFF are read"):
         read(CASES / "anim.gif")

@@ -1,6 +1,7 @@
 """TIFF is read by its tags, or refused: nothing becomes other pixels in silence."""
 
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ def test_the_cases_are_what_they_were_made_from() -> None:
 def test_what_has_no_sure_meaning_is_refused(name: str, found: str) -> None:
     with pytest.raises(InputError, match=found):
         read(CASES / name)
+
+
+@pytest.mark.parametrize(("photometric", "extra"), [("separated", ()), ("rgb", ("assocalpha",)), ("rgb", ())])
+def test_wide_pictures_take_a_bounded_memory(photometric: str, extra: tuple[str, ...], tmp_path: Path) -> None:
+    """24 bytes a pixel, Pillow's own aside: products of 16 bits need 64, which no whole picture is given."""
+    side, samples = 800, 4 if photometric == "separated" or extra else 3
+    pixels = np.random.default_rng(0).integers(0, 65536, (side, side, samples), np.uint16)
+    options: dict[str, Any] = {"extrasamples": extra} if extra else {}
+    tifffile.imwrite(tmp_path / "wide.tif", pixels, photometric=photometric, **options)
+    tracemalloc.start()
+    try:
+        read(tmp_path / "wide.tif")
+        assert tracemalloc.get_traced_memory()[1] < 26 * side**2
+    finally:
+        tracemalloc.stop()
 
 
 def test_eight_bits_in_sixteen_are_dark_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,6 +313,43 @@ def test_sizes_that_cannot_be_are_one_message(content: bytes, message: str, tmp_
     for reader in (look, decoded):
         with pytest.raises(InputError, match=message):
             reader(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tags(t258=(3, 2, 8 | 16 << 16), t277=(3, 1, 2)), r"different numbers of bits, \(8, 16\)"),
+        (tags(t258=(3, 1, 12)), "its pixels are grey of 12 bits packed; that is read of grey only"),
+        (tags(t262=(3, 1, 5), t277=(3, 1, 4), t332=(3, 1, 2)), "its inks are not cyan, magenta, yellow and black"),
+        (tags(t262=(3, 1, 2)), "it has 1 samples a pixel, too few for its colours"),
+        (tags(t258=(3, 1, 4), t262=(3, 1, 2), t277=(3, 1, 3), t279=(4, 1, 6)), "its kind of 4 bits is not read"),
+    ],
+    ids=["bits", "12 bits", "inks", "colours", "4 bits"],
+)
+def test_tags_that_would_be_taken_for_others_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        decoded(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kept", [9, 60, -60, -2])
+def test_lzw_of_16_bits_cut_short_is_refused(kept: int, tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, COLOUR_16, photometric="rgb", rowsperstrip=9)
+    compress(path, COLOUR_16.tobytes())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match="image.tif was to be read as an image, but it is not one or is cut short"):
+        decoded(path)
+
+
+def test_what_only_pillow_undoes_is_not_turned_by_it(tmp_path: Path) -> None:
+    """It turns TIFFs as their camera was held, which no measurement does."""
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, COLOUR_16, photometric="rgb", rowsperstrip=9, extratags=[(274, 3, 1, 6, True)])
+    np.testing.assert_array_equal(decoded(path).levels, COLOUR_16)
+    compress(path, COLOUR_16.tobytes())
+    with pytest.raises(InputError, match="compressed by LZW, .* if they are to be turned. Save it without compression"):
+        decoded(path)
 
 
 @pytest.mark.parametrize("kind", [2, 4], ids=["words", "a number"])

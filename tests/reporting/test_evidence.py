@@ -192,6 +192,13 @@ def another_column(folder: Path) -> None:
     table.write_text(table.read_text(encoding="utf-8").replace("psnr_db", "psnr", 1), encoding="utf-8")
 
 
+def a_score_twice(folder: Path) -> None:
+    """As a merge of two versions leaves it: which is right?"""
+    table = folder / "scores.csv"
+    last = table.read_text(encoding="utf-8").splitlines()[-1]
+    table.write_text(f"{table.read_text(encoding='utf-8')}{last}9\n", encoding="utf-8")
+
+
 def no_run(folder: Path) -> None:
     (folder / "run.json").unlink()
 
@@ -207,6 +214,7 @@ def no_run(folder: Path) -> None:
         no_scores,
         empty_scores,
         another_column,
+        a_score_twice,
         no_run,
     ],
 )

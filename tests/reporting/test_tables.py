@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,27 @@ def run(seed: int = 0, *psnr_db: float, name: str = "", budget: float = 1.0, dat
 def only(frame: pd.DataFrame) -> dict:
     (row,) = frame.to_dict("records")
     return row
+
+
+def test_an_infinite_mean_is_explained() -> None:
+    """JSON has it as null."""
+    subject, apart = of_run(PAPERS, 3, 0, 1.0), scores("mine", 32.0, 33.0, 34.0)
+    assert quality_row(subject, apart)["note"] == ""
+
+    def equal(metric: str, count: int) -> list[Score]:
+        return [
+            replace(score, values=score.values | ({metric: math.inf} if place < count else {}))
+            for place, score in enumerate(apart)
+        ]
+
+    said = "1 of 3 images equals its reference: the mean is infinite, without it 33.500 dB"
+    row = quality_row(subject, equal("psnr_db", 1))
+    assert (row["note"], row["psnr_db"]) == (said, math.inf)
+    said = "2 of 3 images equal their reference: bicubic's mean is infinite, without them 29.000 dB"
+    row = quality_row(subject, equal("bicubic_psnr_db", 2))
+    assert (row["note"], row["bicubic_psnr_db"], row["psnr_db"]) == (said, math.inf, 33)
+    said = "3 of 3 images equal their reference: the mean is infinite"
+    assert quality_row(subject, equal("psnr_db", 3))["note"] == said
 
 
 def test_a_row_is_the_mean_of_its_images() -> None:

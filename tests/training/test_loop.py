@@ -506,6 +506,9 @@ def test_a_run_is_named_after_all_that_decides_it(folder: DataFolder, pretend: C
 def test_fewer_patches_than_a_batch_are_refused(folder: DataFolder, workplace: Callable[[], Path]) -> None:
     with pytest.raises(InputError, match="Batches of 1000"):
         train(at(Run(recipe=with_training(SGD_RECIPE, batch=1000, backprops=5000), scale=3), folder), workplace())
+    of_a_part = with_training(SGD_RECIPE, batch=50, backprops=5000, order=NewOrder(held_out=0.9))
+    with pytest.raises(InputError, match=r"Batches of 50 .* but it shows \d\."):
+        train(at(Run(recipe=of_a_part, scale=3), folder), workplace())
 
 
 @both_recipes
