@@ -1,10 +1,11 @@
 """Options that several verbs share. A verb gets those of one kind as one value: `hardware` and `folder`."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,19 +22,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Verb(click.Command):
     """Turns `--device`, `--precision`, `--mode`, `--memory` into `hardware`, and `--data`, `--mirror` into `folder`.
 
-    And `--results`, `--record` into `results`.
+    And `--results`, `--record` into `results`, `--on`, `--address`, `--cores`, `--gpus` into `executor`.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
+        given = dict(ctx.params)
         for name, options, value in (
-            ("hardware", ("device", "precision", "mode", "memory"), Hardware.here),
+            ("hardware", ("device", "precision", "mode", "memory", "gpus"), _hardware),
             ("folder", ("data", "mirror"), _folder),
             ("results", ("results", "record"), _results),
+            ("executor", ("on", "address", "cores", "gpus"), _executor),
         ):
-            if options[0] in ctx.params:
-                found = {option: ctx.params.pop(option) for option in options if option in ctx.params}
-                ctx.params[name] = value(**found)
+            if options[0] in given:
+                for option in options:
+                    ctx.params.pop(option, None)
+                ctx.params[name] = value(**{option: given[option] for option in options if option in given})
         return rest
 
 
@@ -45,6 +49,39 @@ def _results(results: Path | None, record: bool = False) -> Path:
         msg = f"Evidence was to go to {results} and, by --record, to {RECORDED}. Give one of them."
         raise InputError(msg)
     return results or (RECORDED if record else OWN)
+
+
+HERE, RAY = "here", "ray"
+
+
+def _hardware(
+    device: str,
+    precision: Precision | Literal["auto"] = "auto",
+    mode: Mode | Literal["auto"] = "auto",
+    memory: int = MEMORY,
+    gpus: float | None = None,
+) -> Hardware:
+    """This machine's; with `gpus` that of the nodes of a cluster, which this machine need not have."""
+    if not gpus:
+        return Hardware.here(device, precision, mode, memory)
+    if device == "cpu":
+        msg = f"Jobs were to have {gpus:g} GPUs each, and --device cpu was asked for. Give one of them."
+        raise InputError(msg)
+    return Hardware(device="cuda", precision=precision, mode=mode, memory=memory)
+
+
+def _executor(on: str, address: str | None, cores: int | None, gpus: float | None) -> Any:
+    from srrepro.jobs.cluster import Cluster  # here: these take PyTorch's second, and few verbs need them
+    from srrepro.jobs.executing import in_this_process
+
+    given = {"--address": address, "--cores": cores, "--gpus": gpus}
+    if on == RAY:
+        return Cluster(address=address, cores=cores or 1, gpus=gpus or 0.0)
+    for name, value in given.items():
+        if value is not None:
+            msg = f"{name} {value} was given, but that is of a cluster. Give --on {RAY}, too, or leave it out."
+            raise InputError(msg)
+    return in_this_process
 
 
 verb = partial(click.command, cls=Verb)
@@ -70,6 +107,28 @@ class Scale(click.Choice[int]):
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         return f"{str(value)!r} was asked for, but there are networks for 2, 3 and 4."
+
+
+class Listed(click.ParamType[Any]):
+    """Several values of one type, such as `2,3,4`; of whole numbers also `0-9`."""
+
+    def __init__(self, each: click.ParamType[Any] | type[str]) -> None:
+        self.each = click.types.convert_type(each)
+        self.name = f"{self.each.name} list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        words: list[str] = []
+        for word in filter(None, map(str.strip, value.split(","))):
+            found = re.fullmatch(r"(\d+)-(\d+)", word) if isinstance(self.each, click.IntRange) else None
+            first, last = map(int, found.groups()) if found else (0, 0)
+            if last - first >= MOST_LISTED or last < first:
+                self.fail(
+                    f"{word} is no list of at most {MOST_LISTED:,} whole numbers. Give one such as 0-9.", param, ctx
+                )
+            words += map(str, range(first, last + 1)) if found else [word]
+        if not words:
+            self.fail("nothing is listed. Give one value, or several with commas between them.", param, ctx)
+        return tuple(dict.fromkeys(self.each.convert(word, param, ctx) for word in words))
 
 
 def recipes_begun(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -159,6 +218,24 @@ def trains_on(function: F) -> F:
     return _mode(get_args(Mode), "; graph, compiled: training steps on a GPU")(_memory(device_option(function)))
 
 
+def executes(function: F) -> F:
+    """`executor`: who carries out the jobs of a suite."""
+    for option in (
+        click.option("--gpus", type=Finite(min=0, max=MOST_GPUS), help="Of a job on the cluster; may be 0.25."),
+        click.option("--cores", type=click.IntRange(1, MOST_CORES), help="Of a job on the cluster. Default: 1."),
+        click.option("--address", metavar="HOST:PORT", help="Of the cluster's head. Default: the one that runs here."),
+        click.option(
+            "--on",
+            type=click.Choice([HERE, RAY]),
+            default=HERE,
+            show_default=True,
+            help="ray: the jobs go to a Ray cluster, as many at a time as it has cores for; the extra `ray` brings it.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def runs_on(function: F) -> F:
     """`hardware` of measurements and pictures."""
     return _mode(("native", "eager"))(_memory(device_option(function)))
@@ -228,7 +305,8 @@ class Finite(click.FloatRange):
         return number
 
 
-MOST_IMAGES, MOST_MIB = 10**9, 2**30
+MOST_LISTED = 100_000
+MOST_IMAGES, MOST_MIB, MOST_CORES, MOST_GPUS = 10**9, 2**30, 10**4, 100
 MOST_BUDGET, LAST_SEED = 1000, 2**44 - 1
 """Beyond these a number is a slip; it would fill the memory, or break a library."""
 a_budget = Finite(min=0, min_open=True, max=MOST_BUDGET)

@@ -4,7 +4,7 @@ The bar is drawn by rich, which is loaded only where there is a terminal to draw
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from srrepro.plain import in_a_line
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_LINES_OF_A_RUN = 300.0
+_LINES_OF_A_BOARD = 4
 
 
 def say(text: str) -> None:
@@ -87,6 +88,15 @@ def in_words(seconds: float) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount) or "0 s"
 
 
+def in_decibels(row: Mapping[str, float]) -> str:
+    """What a row of a log has measured.
+
+    >>> in_decibels({"step": 10, "val20_psnr_db": 27.5})
+    'val20 27.500 dB'
+    """
+    return "  ".join(f"{key.removesuffix('_psnr_db')} {value:.3f} dB" for key, value in row.items() if "psnr" in key)
+
+
 class Meter:
     """Progress of a training run: a bar with samples per second and the time left; elsewhere lines."""
 
@@ -113,9 +123,7 @@ class Meter:
 
     def report(self, row: dict[str, float]) -> None:
         """One line for a row of the log."""
-        psnr = "  ".join(
-            f"{key.removesuffix('_psnr_db')} {value:.3f} dB" for key, value in row.items() if "psnr" in key
-        )
+        psnr = in_decibels(row)
         left = (self._total - row["backprops"]) / row["samples_per_s"]
         self._say(
             f"{self._what}: {row['backprops']:,.0f} of {self._total:,} backprops  {psnr}  "
@@ -125,3 +133,43 @@ class Meter:
     def _say(self, text: str) -> None:
         say(text)
         self._due = monotonic() + _SECONDS_BETWEEN_LINES_OF_A_RUN
+
+
+class Board:
+    """Progress of jobs that run at the same time: a line for each; elsewhere than on a terminal a line now and then."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._due = monotonic() + _SECONDS_BETWEEN_LINES
+        self._live: Any = None
+
+    def __enter__(self) -> "Board":
+        if _on_a_terminal():
+            from rich.live import Live
+
+            self._live = Live(console=_console(), transient=True, auto_refresh=False)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._live is not None:
+            self._live.__exit__(*error)
+
+    def show(self, ended: int, under_way: Mapping[str, str]) -> None:
+        """How many have ended, and of each that is under way how far it is."""
+        if self._live is not None:
+            self._live.update(self._drawn(ended, under_way), refresh=True)
+        elif monotonic() > self._due:
+            some = "; ".join(f"{in_a_line(title)}: {how}" for title, how in list(under_way.items())[:_LINES_OF_A_BOARD])
+            say(f"{ended} of {self._total} jobs have ended, {len(under_way)} are under way; {some}")
+            self._due = monotonic() + _SECONDS_BETWEEN_LINES
+
+    def _drawn(self, ended: int, under_way: Mapping[str, str]) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for title, how in list(under_way.items())[: max(1, _console().height - 3)]:
+            table.add_row(Text(in_a_line(title), overflow="ellipsis", no_wrap=True), Text(how, no_wrap=True))
+        table.add_row(Text(f"{ended} of {self._total} jobs have ended, {len(under_way)} are under way"))
+        return table

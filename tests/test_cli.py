@@ -496,6 +496,7 @@ def test_grey_beyond_studio_range_is_said(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / name / "a.png")
     assert "a.png of mine: grey, with levels below 16" in srrepro(*words, "--set", f"mine={tmp_path / 'wide'}").stderr
     assert "grey" not in srrepro(*words, "--set", f"mine={tmp_path / 'narrow'}").stderr
+    assert "grey" not in srrepro(*words, "--set", "demo-test").stderr  # a known set: datasets/README.md has it
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (2, 2)])
@@ -698,7 +699,7 @@ def test_an_interrupted_run_goes_on_in_its_precision(
         act_at_step(patched, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
         refused(*words, "--precision", "float32", code=1)
     monkeypatch.setattr(hardware, "fastest_precision", lambda device: "bfloat16")
-    assert "going on after step 7" in srrepro(*words).stderr
+    assert "resumed after 56 backprops" in srrepro(*words).stderr
     (run,) = read_all(results_of(places) / "runs")
     assert run.about["precision"] == "float32"
 
@@ -749,7 +750,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
     monkeypatch.setattr(provenance, "commit", lambda: "another commit")
     result = srrepro(*words)
     assert result.exit_code == 0
-    assert "going on after step 7" in result.stderr
+    assert "resumed after 56 backprops" in result.stderr
     (run,) = read_all(results_of(places) / "runs")
     first, second = run.about["stretches"]
     assert first["commit"] != second["commit"] == run.about["commit"] == "another commit"
@@ -848,7 +849,7 @@ def test_a_run_is_carried_to_another_clone(
     monkeypatch.setattr(provenance, "machine", lambda device: "another machine")
     result = srrepro(*words, *there)
     assert result.exit_code == 0, result.output
-    assert "going on after step 7" in result.stderr
+    assert "resumed after 56 backprops" in result.stderr
     (run,) = read_all(results_of(there) / "runs")
     assert carried.stem == run.name
     assert list((results_of(there) / "unfinished").iterdir()) == []
@@ -980,9 +981,10 @@ def test_a_plan_says_what_is_lacking_and_does_nothing(
     monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([measure, job, replace(job, name="srcnn-916")]))
     words = ("run-all", "--suite", "demo", "--plan", *places)
     text = succeeded(*words)
-    assert re.search(r"1 +bicubic x3 +to do +demo-test, 1 store", text)
-    assert re.search(rf"2 +{TINY} x3 seed 0 +to do +demo-train, demo-test, 2 stores +\d.* +measured now", text)
-    assert re.search(r"3 +srcnn-916 x3 seed 0 +cannot be done: .*no recipe 'srcnn-916'.* +unknown", text)
+    assert re.search(r"1 +bicubic x3 +to do +demo-test, 1\n +store\n", text)
+    assert re.search(rf"2 +{TINY} x3 seed 0 +to do +demo-train, +\d.*\n +demo-test, 2 .*measured", text)
+    assert re.search(r"3 +srcnn-916 x3 seed 0 +cannot be done +unknown", text)
+    assert re.search(r"^3: .*no recipe 'srcnn-916'", text, re.MULTILINE)
     assert re.search(r"^training left: about .* and 1 jobs of unknown length$", text, re.MULTILINE)
     assert not results_of(places).exists()
     assert not data_of(places).root.exists()
@@ -990,11 +992,11 @@ def test_a_plan_says_what_is_lacking_and_does_nothing(
     with monkeypatch.context() as patched:
         let_time_pass(patched, 7, 60)
         succeeded("train", TINY, "--scale", 3, "--for", "1m", *places)
-    assert re.search(rf"{TINY} x3 seed 0 +56 of {8 * STEPS} backprops +\d", succeeded(*words))
+    assert re.search(rf"{TINY} x3 seed 0 +56 of {8 * STEPS} +\d.*\n +backprops", succeeded(*words))
     succeeded("train", TINY, "--scale", 3, *places)
-    assert re.search(rf"{TINY} x3 seed 0 +evidence is there *\n", succeeded(*words))
+    assert re.search(rf"{TINY} x3 seed 0 +there already *\n", succeeded(*words))
     shutil.rmtree(data_of(places).stores)  # as in a clone without data
-    assert re.search(rf"{TINY} x3 seed 0 +evidence is there *\n", succeeded(*words))
+    assert re.search(rf"{TINY} x3 seed 0 +there already *\n", succeeded(*words))
     monkeypatch.setitem(suites.SUITES, "demo", lambda: iter([replace(job, seed=1)]))
     assert re.search(rf"{TINY} x3 seed 1 +to do", succeeded(*words))
 
@@ -1019,7 +1021,7 @@ def test_a_plan_takes_this_machines_rate(places: tuple[object, ...], monkeypatch
         pd.DataFrame([row | {key: other}]).to_csv(results_of(places) / "speed.csv", index=False)
         assert re.search(r"to do .* unknown", succeeded(*words))
     pd.DataFrame([row]).to_csv(results_of(places) / "speed.csv", index=False)
-    assert re.search(r" 2 h 1 min +speed.csv", succeeded(*words))
+    assert re.search(r" 2 h 1 min *\n.* \(speed.csv\)", succeeded(*words))
     assert f"job 1 of 1, about 2 h 1 min left: {TINY} x3" in srrepro("run-all", "--suite", "demo", *places).stderr
 
 
@@ -1072,7 +1074,7 @@ def test_a_stopped_run_all_goes_on_with_the_same_command(
     assert not (results_of(places) / "runs").exists()  # nothing after the stop was begun
     result = srrepro(*words)
     assert "2 done, 0 there already, 0 failed" in result.stdout
-    assert "going on after step 7" in result.stderr
+    assert "resumed after 56 backprops" in result.stderr
 
 
 def test_run_all_stretches_every_budget(places: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1134,6 +1136,7 @@ def test_report_of_results_elsewhere_leaves_this_readme_alone(tmp_path: Path, mo
     text = f"{MARKS[0]}\nmine\n{MARKS[1]}\n"
     (here / "README.md").write_text(text, encoding="utf-8")
     succeeded("report", "--results", elsewhere)
+    succeeded("report", "--results", here / "my-results")  # its table is not the evidence's
     assert (here / "README.md").read_text(encoding="utf-8") == text
 
 

@@ -165,10 +165,10 @@ def judge(
             keep(name, inside, estimate)
     if borders - {0}:
         say(_about_borders(dataset, max(borders), protocol.shaved(scale)))
-    if beyond:
+    if beyond and dataset not in sets():  # of a known set, its page says so
         say(
-            f"{_few(beyond)} of {dataset}: grey, with levels below 16 or above 235, where no luminance of a colour "
-            "photograph lies. The protocol uses grey as it is; networks of luminance have not seen such levels."
+            f"{_few(beyond)} of {dataset}: grey, with levels below 16 or above 235. The luminance (Y) of a colour "
+            "photograph has none of these. They are measured as they are; the networks were trained without them."
         )
     if equal:
         say(f"{_few(equal)} of {dataset}: the estimate is the reference, so its PSNR is infinite, and so is the mean.")

@@ -2,14 +2,13 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 from torch import nn
@@ -17,14 +16,15 @@ from torch import nn
 from srrepro import models
 from srrepro.data.registry import holding, sha256_of
 from srrepro.data.stores import EvaluationShape, prepare_evaluation, prepare_training
-from srrepro.errors import Diverged, InputError, OutOfTime, Stopped, is_out_of_memory, out_of_memory
+from srrepro.errors import Diverged, InputError
 from srrepro.evaluation import weights
 from srrepro.evaluation.measure import Exploded, Score, TestSet, evaluate, judge
 from srrepro.evaluation.upscaler import Upscaler, load
+from srrepro.evaluation.weights import Subject
 from srrepro.hardware import Hardware, Precision, machine, modes, precisions
-from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of, title_of
+from srrepro.jobs.job import Job, Measure, Train, Workspace, run_of
 from srrepro.models.recipe import described
-from srrepro.progress import in_words, say
+from srrepro.progress import say
 from srrepro.protocols.protocol import Protocol
 from srrepro.reporting import evidence
 from srrepro.reporting.provenance import provenance
@@ -32,82 +32,12 @@ from srrepro.training import carry
 from srrepro.training.loop import State, train
 from srrepro.training.run import Run
 
-Became = Literal["done", "there already", "failed", "unfinished", "not begun"]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What became of a job; `name` is its run folder's, or the job's title where it has none."""
-
-    became: Became
-    name: str
-
-
-Task = Callable[[], Attempt]
-Executor = Callable[[Iterable[Task]], Iterator[Attempt]]
-"""Takes tasks, which depend on each other in nothing, and gives what became of each, in any order."""
-
-
-def in_this_process(tasks: Iterable[Task]) -> Iterator[Attempt]:
-    """One after the other."""
-    return (task() for task in tasks)
-
-
-def run_suite(
-    jobs: Sequence[Job],
-    workspace: Workspace,
-    *,
-    force: bool = False,
-    seconds: Sequence[float | None] = (),
-    executor: Executor = in_this_process,
-) -> list[Attempt]:
-    """Carry out all jobs; one that fails does not stop the others. After the deadline no further job is begun.
-
-    `seconds` is what each job is expected to take, None where that is unknown; it is only said.
-
-    Raises
-    ------
-    Stopped : SIGINT or SIGTERM came during a training run.
-    """
-    tasks = [
-        partial(
-            _attempt, job, workspace, force=force, heading=f"job {number + 1} of {len(jobs)}{_left(seconds[number:])}"
-        )
-        for number, job in enumerate(jobs)
-    ]
-    return list(executor(tasks))
-
-
-def _attempt(job: Job, workspace: Workspace, *, force: bool, heading: str) -> Attempt:
-    title = title_of(job)
-    if workspace.deadline.passed and (force or evidence_there(job, workspace) is None):
-        return Attempt("not begun", title)
-    say(f"{heading}: {title}")
-    try:
-        kept, worked = carry_out(job, workspace, force=force)
-    except OutOfTime as stopped:
-        say(str(stopped))
-        return Attempt("unfinished", title)
-    except Stopped:
-        raise
-    except (InputError, Diverged, ValueError, RuntimeError, OSError, MemoryError) as error:
-        say(f"{title} failed: {out_of_memory(error) if is_out_of_memory(error) else error}")
-        return Attempt("failed", title)
-    became: Became = "done" if worked else "there already"
-    say(f"{title}: {became}")
-    return Attempt(became, kept.name)
-
-
-def _left(seconds: Sequence[float | None]) -> str:
-    known = [each for each in seconds if each is not None]
-    return f", about {in_words(sum(known))} left" if known and len(known) == len(seconds) and sum(known) else ""
-
 
 def carry_out(job: Job, workspace: Workspace, *, force: bool = False, fresh: bool = False) -> tuple[Path, bool]:
     """One job up to its evidence.
 
     `force` repeats a job that has its evidence, says whether the numbers came out the same, and leaves the evidence
-    as it is; `fresh` throws an unfinished run away instead of going on with it.
+    as it is; `fresh` throws an unfinished run away instead of resuming it.
 
     Returns
     -------
@@ -182,16 +112,36 @@ def _measure(job: Measure, workspace: Workspace, *, force: bool) -> tuple[Path, 
     kept = workspace.runs / job.folder
     if kept.exists() and not force:
         return kept, False
+    return keep(job, measured(job, workspace), workspace), True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measuring job found, before it is evidence."""
+
+    subject: Subject
+    scores: list[Score]
+    about: dict[str, Any]
+
+
+def measured(job: Measure, workspace: Workspace) -> Measured:
+    """The scores of a job, and what they were made with. Errors as `load` and `evaluate`."""
     hardware = workspace.hardware.for_numbers()
     upscaler = load(job.name, job.scale, folder=workspace.folder, hardware=hardware)
     scores = scores_of(upscaler, job.test_sets, workspace, job.protocol)
-    if kept.exists():
-        _compare(kept, scores)
-        return kept, True
     about = {"device": hardware.device, "mode": hardware.mode, "finished": _now(), **provenance(hardware.device)}
     if upscaler.subject.origin == "trained":
         about |= _about_shipped(job)
-    return evidence.write(workspace.runs, job.folder, upscaler.subject, scores, about=about), True
+    return Measured(upscaler.subject, scores, about)
+
+
+def keep(job: Measure, found: Measured, workspace: Workspace) -> Path:
+    """Write the folder of what was measured; compare where there is one already."""
+    kept = workspace.runs / job.folder
+    if kept.exists():
+        compare(kept, found.scores)
+        return kept
+    return evidence.write(workspace.runs, job.folder, found.subject, found.scores, about=found.about)
 
 
 def _about_shipped(job: Measure) -> dict[str, Any]:
@@ -296,7 +246,7 @@ def leave_evidence(
         upscaler = Upscaler(run.subject, network, scale, hardware)
         scores += scores_of(upscaler, test_sets, workspace, with_metrics(run.protocol, metrics))
     if kept.exists():
-        _compare(kept, scores)
+        compare(kept, scores)
         return kept
     workplace.mkdir(parents=True, exist_ok=True)
     weights.save(network, workplace / evidence.WEIGHTS, run.subject)
@@ -378,7 +328,8 @@ def scores_of(upscaler: Upscaler, test_sets: Sequence[str], workspace: Workspace
     ]
 
 
-def _compare(kept: Path, scores: Sequence[Score]) -> None:
+def compare(kept: Path, scores: Sequence[Score]) -> None:
+    """Say whether scores are those of a run folder, which stays as it is."""
     before, again = (
         {(score.dataset, score.scale, score.image): score.values["psnr_db"] for score in some}
         for some in (evidence.read(kept).scores, scores)

@@ -272,7 +272,7 @@ def _demo(workspace: Workspace) -> Row:
             psnr_db, ssim = (mean(score.values[name] for score in scores) for name in ("psnr_db", MATLAB_Y.similarity))
         except Diverged:
             pass
-        except Stopped as stopped:  # its checkpoint goes with the scratch folder: there is nothing to go on with
+        except Stopped as stopped:  # its checkpoint goes with the scratch folder: nothing can be resumed
             raise KeyboardInterrupt from stopped
     low, high = BAND_DB
     same = low <= psnr_db <= high

@@ -22,7 +22,8 @@ from srrepro.errors import InputError, instead
 from srrepro.evaluation import weights
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.hardware import Hardware
-from srrepro.jobs.carry_out import Attempt, run_suite, scores_of, with_metrics
+from srrepro.jobs.carry_out import scores_of, with_metrics
+from srrepro.jobs.executing import Attempt, Executor, Suite, in_this_process
 from srrepro.jobs.job import LARGE, TEST_SETS, Measure, Train, Workspace, run_of
 from srrepro.jobs.plan import Planned, plan
 from srrepro.models.recipe import digest
@@ -77,7 +78,14 @@ def named(names: Sequence[str]) -> list[Claim]:
     return [claim for claim in CLAIMS if not names or claim.name in names]
 
 
-def run_claims(claims: Sequence[Claim], workspace: Workspace, *, budget: float, force: bool = False) -> list[Attempt]:
+def run_claims(
+    claims: Sequence[Claim],
+    workspace: Workspace,
+    *,
+    budget: float,
+    force: bool = False,
+    executor: Executor = in_this_process,
+) -> list[Attempt]:
     """Carry out all that the claims need, claim by claim. After a grid is complete, its finalist gets the other seeds.
 
     Raises
@@ -91,9 +99,12 @@ def run_claims(claims: Sequence[Claim], workspace: Workspace, *, budget: float, 
         here = _in_one_mode(claim, workspace)
         while todo := [step for step in steps(claim, rows.read(workspace.results), budget) if step not in tried]:
             say(f"claim {claim.name}: {len(todo)} to do or to look at")
-            for step in todo:
-                attempts += _carried_out(step, here, force=force)
-                tried.add(step)
+            for place in (here, replace(here, results=here.results / rows.FOLDER)):
+                jobs = [step for step in todo if isinstance(step, Train | Measure) and _place(step, here) == place]
+                attempts += executor(Suite(jobs, place, force=force)) if jobs else ()
+            others = [step for step in todo if not isinstance(step, Train | Measure)]
+            attempts += [_carried_out(step, here, force=force) for step in others]
+            tried.update(todo)
     return attempts
 
 
@@ -168,7 +179,7 @@ def _planned(step: Step, claim: Claim, workspace: Workspace, *, force: bool) -> 
     if isinstance(step, Train | Measure):
         (one,) = plan([step], _place(step, workspace), force=force, closely=True)
         return replace(one, title=f"{claim.name}: {one.title}")
-    state = "evidence is there" if _is_there(step, workspace) and not force else "to do"
+    state = "there already" if _is_there(step, workspace) and not force else "to do"
     return Planned(title=f"{claim.name}: {step.name if isinstance(step, Weights) else step.title}", state=state)
 
 
@@ -209,15 +220,14 @@ def _in_one_mode(claim: Claim, workspace: Workspace) -> Workspace:
     return replace(workspace, hardware=hardware)
 
 
-def _carried_out(step: Step, workspace: Workspace, *, force: bool) -> list[Attempt]:
+def _carried_out(step: Weights | Timing | Norms, workspace: Workspace, *, force: bool) -> Attempt:
+    """What is no job: seconds of this process, to be done here."""
     place = _place(step, workspace)
-    if isinstance(step, Train | Measure):
-        return run_suite([step], place, force=force)
     title = step.name if isinstance(step, Weights) else step.title
     if _is_there(step, workspace) and not force:
-        return [Attempt("there already", title)]
+        return Attempt("there already", title)
     if workspace.deadline.passed:
-        return [Attempt("not begun", title)]
+        return Attempt("not begun", title)
     say(title)
     try:
         if isinstance(step, Weights):
@@ -228,8 +238,8 @@ def _carried_out(step: Step, workspace: Workspace, *, force: bool) -> list[Attem
             _take_norms(step.of, place)
     except (InputError, ValueError, RuntimeError, OSError) as error:
         say(f"{title} failed: {error}")
-        return [Attempt("failed", title)]
-    return [Attempt("done", title)]
+        return Attempt("failed", title)
+    return Attempt("done", title)
 
 
 def _is_there(step: Weights | Timing | Norms, workspace: Workspace) -> bool:

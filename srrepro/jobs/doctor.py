@@ -73,11 +73,11 @@ def screen(findings: Sequence[Finding]) -> str:
         alike = [finding for finding in findings if finding.about.startswith("set ") and finding.state == state]
         if alike:
             names = ", ".join(f"{each.about.removeprefix('set ')} ({each.found})" for each in alike)
-            do = f"{alike[0].do} (the others by their names; all of them by none)" if state == "lacking" else ""
+            do = f"{alike[0].do} (or other names; without a name: all)" if state == "lacking" else ""
             rows.append(Finding(about="data sets", state=alike[0].state, found=names, do=do))
     lines: list[str] = []
     for row in rows:
-        start = f"{row.state:<8} {row.about:<10} "
+        start = f"{row.state:<8} {row.about:<11} "
         texts = [row.found, *([f"-> {row.do}"] if row.do else [])]
         for text in texts:
             later = " " * len(start)

@@ -101,8 +101,13 @@ Job = Measure | Train
 
 
 def title_of(job: Job) -> str:
+    """What a reader tells it by: also the sets and the protocol, where they are not the usual ones."""
     scale = "" if job.scale is None else f" x{job.scale}"
-    return f"{job.name}{scale}" + (f" seed {job.seed}" if isinstance(job, Train) else "")
+    if isinstance(job, Train):
+        return f"{job.name}{scale} seed {job.seed}"
+    usual = job.test_sets in {TEST_SETS, DEMO_TEST_SETS}
+    more = [*([] if usual else job.test_sets), *([] if job.protocol == MATLAB_Y else [job.protocol.name])]
+    return ", ".join([f"{job.name}{scale}", *more])
 
 
 def test_sets(recipe: str) -> tuple[str, ...]:

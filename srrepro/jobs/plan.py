@@ -25,17 +25,23 @@ from srrepro.training.engine import Engine
 from srrepro.training.run import Run
 
 SECONDS_A_MEASUREMENT = 3.0
+WIDTHS = (3, 29, 14, 15, 11)
+"""Of the table's columns: 80 characters with what is between them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One job. `seconds` are those of the training that is left, None where they are unknown; `source` says whence."""
+    """One job. `seconds` are those of the training that is left, None where they are unknown; `source` says whence.
+
+    `reason` is why it cannot be done.
+    """
 
     title: str
     state: str
     lacks: tuple[str, ...] = ()
     seconds: float | None = 0.0
     source: str = ""
+    reason: str = ""
 
 
 def plan(jobs: Sequence[Job], workspace: Workspace, *, force: bool = False, closely: bool = False) -> list[Planned]:
@@ -55,8 +61,7 @@ def table(planned: Sequence[Planned]) -> str:
             "what": each.title,
             "state": each.state,
             "lacks": ", ".join(each.lacks),
-            "training": "unknown" if each.seconds is None else in_words(each.seconds) if each.seconds else "",
-            "by": each.source,
+            "training": _length_in_words(each),
         }
         for number, each in enumerate(planned, start=1)
     ]
@@ -66,15 +71,22 @@ def table(planned: Sequence[Planned]) -> str:
         *([f"about {in_words(known)}"] if known else []),
         *([f"{unknown} jobs of unknown length"] if unknown else []),
     ]
-    plan = fitting(rows)
-    return f"{plan}\n\ntraining left: {' and '.join(left) or 'none'}"
+    reasons = [f"{number}: {each.reason}" for number, each in enumerate(planned, start=1) if each.reason]
+    return "\n".join([fitting(rows, WIDTHS), *reasons, "", f"training left: {' and '.join(left) or 'none'}"])
+
+
+def _length_in_words(planned: Planned) -> str:
+    if planned.seconds is None:
+        return "unknown"
+    source = f" ({planned.source})" if planned.source else ""
+    return in_words(planned.seconds) + source if planned.seconds else ""
 
 
 def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> Planned:
     title = title_of(job)
     try:
         if not force and (evidence_there(job, workspace) is not None or _evidence_of_such(job, workspace)):
-            return Planned(title=title, state="evidence is there")
+            return Planned(title=title, state="there already")
         if isinstance(job, Measure):
             return Planned(
                 title=title, state="to do", lacks=tuple(_lacking(job, (job.scale,), workspace) if closely else ())
@@ -96,7 +108,7 @@ def _planned(job: Job, workspace: Workspace, *, force: bool, closely: bool) -> P
             source=source,
         )
     except InputError as error:
-        return Planned(title=title, state=f"cannot be done: {error}", seconds=None)
+        return Planned(title=title, state="cannot be done", seconds=None, reason=str(error))
 
 
 def _length_of(run: Run) -> int | None:
@@ -134,7 +146,7 @@ def _lacking(job: Job, scales: Sequence[int], workspace: Workspace) -> Iterator[
     if isinstance(job, Measure) and job.name in models.authors():
         weights = models.authors()[job.name]
         if not _present(workspace.folder, weights.set, weights.files.get(job.scale)):
-            yield f"weights of {weights.set}"
+            yield weights.set
     measured = dict.fromkeys([*wanted[1:], *job.test_sets])
     how = (job.protocol if isinstance(job, Measure) else run_of(job, workspace, "float32").protocol).degradation
     paths = [EvaluationShape(name, scale, how).path(workspace.folder) for name in measured for scale in scales]
@@ -151,6 +163,8 @@ def _present(folder: DataFolder, name: str, only: str | None) -> bool:
 
 def _rate(run: Run, speed: Path, *, measures: bool) -> tuple[float | None, str]:
     """Patches a second, and who says so."""
+    if run.hardware.device != "cpu" and not torch.cuda.is_available():  # a GPU of a cluster, which is not here
+        return None, ""
     recorded = _recorded(run, speed)
     if recorded is not None:
         return recorded, speed.name

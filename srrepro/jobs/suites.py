@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from srrepro import models
+from srrepro.errors import InputError
 from srrepro.evaluation.weights import of_authors, of_interpolation
-from srrepro.jobs.job import DEMO_TEST_SETS, LARGE, SCALES, Job, Measure, Train
-from srrepro.protocols.named import VDSR_Y, protocol_named
+from srrepro.jobs.job import DEMO_TEST_SETS, LARGE, SCALES, Job, Measure, Train, test_sets
+from srrepro.protocols.named import MATLAB_Y, VDSR_Y, protocol_named
 from srrepro.reporting.published import target
 
 CLAMPED = ("bicubic", "srcnn-955-authors-imagenet", "vdsr-authors", "vdsr-t91-muon-overlap")
@@ -78,6 +80,43 @@ def _demo() -> Iterator[Job]:
 
 
 SUITES: dict[str, Callable[[], Iterator[Job]]] = {"t91": _t91, "demo": _demo, "paper": _paper}
+
+
+def sweep(
+    names: Sequence[str], scales: Sequence[int], seeds: Sequence[int], protocols: Sequence[str] = ()
+) -> list[Job]:
+    """Every recipe at every scale with every seed. Where one network serves all scales, it is trained once a seed.
+
+    Released weights and interpolations have no seeds: they are measured at every scale that they have, under every
+    protocol, or under their own.
+
+    Raises
+    ------
+    InputError : there is no such recipe or protocol, or a recipe has none of the scales.
+    """
+    jobs: list[Job] = []
+    for name in names:
+        released = models.authors().get(name)
+        training = None if released is not None else models.recipe(name).training
+        served = released.files if released is not None else (training and training.scales) or SCALES
+        there = [scale for scale in scales if scale in served]
+        if not there:
+            msg = f"{name} was to be taken at {', '.join(f'x{scale}' for scale in scales)}, but has none of these."
+            raise InputError(msg)
+        if training is None:
+            own = released.protocol if released is not None else MATLAB_Y.name
+            under = [protocol_named(each) for each in protocols or (own,)]
+            jobs += [Measure(name=name, scale=scale, protocol=each) for each, scale in product(under, there)]
+        else:
+            each_scale = there if training.scales is None else [None]
+            sets = test_sets(name)
+            jobs += [
+                Train(name=name, scale=scale, seed=seed, test_sets=sets) for scale, seed in product(each_scale, seeds)
+            ]
+    if protocols and not any(isinstance(job, Measure) for job in jobs):
+        msg = f"Protocols were given, but {', '.join(names)} are trained, each under its own. Leave out --protocols."
+        raise InputError(msg)
+    return jobs
 
 
 def with_budget(jobs: Sequence[Job], factor: float) -> list[Job]:

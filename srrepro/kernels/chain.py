@@ -57,7 +57,7 @@ class Chain:
     ) -> tuple[Tensor, list[Tensor]]:
         """`weight` times the loss of some images [n, 1, h, w], and its gradients as the C functions leave them.
 
-        Each share of a batch has a room of its own, whichever thread takes it; there the gradients lie until the next
+        Each share of a batch has buffers of its own, whichever thread takes it; there the gradients lie until the next
         step.
 
         Raises

@@ -75,6 +75,20 @@ def write(
     return folder
 
 
+def copy(folder: Path, runs: Path) -> Path:
+    """Put a run folder that was written elsewhere among others, whole or not at all. Errors as `write`."""
+    kept = runs / folder.name
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with folder_part(kept) as part:
+            for file in folder.iterdir():
+                shutil.copyfile(file, part / file.name)
+    except OSError as error:
+        msg = f"The evidence {kept} was to be written, but could not be: {reason(error)}. Is there room?"
+        raise InputError(msg) from error
+    return kept
+
+
 def read(folder: Path) -> Evidence:
     """One run folder.
 

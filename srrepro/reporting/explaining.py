@@ -137,7 +137,7 @@ def _table(found: Sequence[Finding], reported_db: float | None) -> str:
     beside = first.psnr_db if reported_db is None else reported_db
     rows = [
         (
-            "\n".join(textwrap.wrap(one.practice.name, LONGEST)),
+            "\n".join(textwrap.wrap(one.practice.name, LONGEST, subsequent_indent="  ")),
             f"{one.psnr_db:.3f}",
             "" if one.ssim is None else f"{one.ssim:.4f}",
             f"{one.psnr_db - beside:+.3f}",

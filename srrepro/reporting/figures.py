@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 
 from srrepro import models
 from srrepro.reporting.curves import Axis, Curve, curve, log_of
@@ -184,6 +185,7 @@ def _gaps(canvas: Canvas, rows: pd.DataFrame, *, within: float) -> str:
 # Learning curves.
 
 SHOWN = ("Set5", 3)
+FLIPS = "VDSR, flips"
 
 
 def curves_backprops(canvas: Canvas, data: Data) -> str:
@@ -219,7 +221,7 @@ def _curves_of_runs(canvas: Canvas, data: Data, axis: Axis) -> str:
             xytext=(4, 0),
             textcoords="offset points",
             fontsize=8.5,
-            va="center",
+            va="bottom" if text == FLIPS else "center",  # another line is just below
         )
     axes.set_xscale("log")
     axes.set_ylabel("Set5 ×3, dB")
@@ -237,7 +239,7 @@ def _printed_lines() -> list[tuple[float, str]]:
         ("bicubic", "", "", "bicubic"),
         ("SRCNN 9-1-5", "T91", "", "SRCNN"),
         ("VDSR", "T91", "", "VDSR"),
-        ("VDSR", "T91", "flips and rotations", "VDSR, flips"),
+        ("VDSR", "T91", "flips and rotations", FLIPS),
     )
     return [
         (published()[model, training_set, setting, *SHOWN, "matlab-y-v1"].psnr_db, text)
@@ -290,7 +292,11 @@ def readings(canvas: Canvas, data: Data) -> str:
         panel.plot(found[name].index, found[name], color=LIGHT["blue"], linewidth=1.6)
         panel.set_title(_broken(name), loc="left", fontsize=8.5, pad=3)
         panel.text(
-            0.96, 0.05, f"{off[name]:+.2f} dB".replace("-", "−"), transform=panel.transAxes, ha="right", fontsize=9
+            *(0.96, 0.05, f"{off[name]:+.2f} dB".replace("-", "−")),
+            transform=panel.transAxes,
+            ha="right",
+            fontsize=9,
+            bbox={"facecolor": LIGHT["paper"], "edgecolor": "none", "pad": 1},
         )
         panel.set_ylim(34.1, 37.3)
         panel.set_xticks([1, 10, 20])
@@ -358,7 +364,15 @@ def gradients(canvas: Canvas, data: Data) -> str:
 # Speed and size.
 
 PLACE = {"height": 720, "width": 1280}
-MODES = {"plain": "o", "eager": "^", "native": "s", "graph": "D", "compiled": "v"}
+MODES = {
+    "plain": "o",
+    "eager": "^",
+    "native": "s",
+    "graph": "D",
+    "compiled": "v",
+    "onnxruntime": "x",
+    "openvino": "+",
+}
 
 
 def speed(canvas: Canvas, data: Data) -> str:
@@ -366,7 +380,8 @@ def speed(canvas: Canvas, data: Data) -> str:
     if SPEED not in data.others:
         return ""
     table = data.others[SPEED]
-    table = table[(table["task"] == "infer") & (table["height"] == PLACE["height"])]
+    at_size = (table["task"] == "infer") & (table["height"] == PLACE["height"])
+    table = table[at_size & (table["precision"] == "float32")]
     rows = [(row, quality) for row in table.to_dict("records") if (quality := best_known(row["model"], data.quality))]
     if not rows:
         return ""
@@ -384,7 +399,7 @@ def speed(canvas: Canvas, data: Data) -> str:
             times = [row["median_ms"] / 1000 for row, _ in same]
             axes.plot(times, [level] * len(times), color=colour, linewidth=1)
             for row, _ in same:
-                axes.plot(row["median_ms"] / 1000, level, marker=MODES.get(row["mode"], "x"), color=colour)
+                axes.plot(row["median_ms"] / 1000, level, marker=MODES[row["mode"]], color=colour)
             if place == 0:
                 text, right = f"{model}, {same[0][1]:.2f} dB", max(times) < longest / 8
                 at, offset = (max(times), (9, -4)) if right else (min(times), (0, -14))
@@ -421,8 +436,8 @@ BESIDE = {
     "SRCNN 9-1-5": (0, -13, "center"),
     "SRCNN 9-3-5": (0, 12, "center"),
     "SRCNN 9-5-5": (8, 0, "left"),
-    "DnCNN-3": (-8, 4, "right"),
-    "VDSR": (-8, -6, "right"),
+    "DnCNN-3": (-8, -1, "right"),
+    "VDSR": (0, -13, "center"),
 }
 """Where the name of a network stands beside its mark, in points, where the left of it is taken."""
 
@@ -468,6 +483,9 @@ def parameters(canvas: Canvas, data: Data) -> str:
 
 # The practice notes' claims.
 
+TICKS = (-10, -1, -0.1, 0, 0.1, 1, 10)
+"""Decibels. Those that matplotlib chooses overlap where the axis goes over to logarithms."""
+
 
 def claims(canvas: Canvas, data: Data) -> str:
     """One dot and its interval a row that has a number, beside the bound that it was held against."""
@@ -486,8 +504,13 @@ def claims(canvas: Canvas, data: Data) -> str:
         axes.plot([row["estimate_db"]], [place], linestyle="none", marker=marker, color=LIGHT[colour])
         axes.plot([row["threshold_db"]], [place], linestyle="none", marker="|", markersize=11, color=LIGHT["ink"])
     axes.set_xscale("symlog", linthresh=0.1)
+    least, most = axes.get_xlim()
+    shown = [decibels for decibels in TICKS if least <= decibels <= most]
+    axes.set_xticks(shown, [f"{decibels:g}".replace("-", "−") for decibels in shown], fontsize=9)
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.axvline(0, color=LIGHT["quiet"], linewidth=0.8)
-    axes.set_yticks(range(len(table)), [f"{row['claim']}: {row['row']}" for row in table.to_dict("records")])
+    names = [f"{row['claim']}: {row['row']}" for row in table.to_dict("records")]
+    axes.set_yticks(range(len(table)), names, fontsize=9)
     axes.set_xlabel("ahead, dB")
     said = table["verdict"].value_counts()
     handles = [_mark(verdict, *VERDICTS[verdict]) for verdict in VERDICTS if verdict in said]

@@ -108,7 +108,7 @@ TABLES = (
         title="VDSR (CVPR 2016), Table 2: networks for one scale, and one for all three; Set5",
         protocol=VDSR_Y.name,
         columns=(
-            Column("its own scale", "VDSR-single", "T91"),
+            Column("one scale", "VDSR-single", "T91"),
             Column("×2, ×3, ×4", "VDSR", "T91"),
             BICUBIC,
         ),

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from srrepro.reporting.figures import Figure
 
 NEEDED = ("jinja2", "matplotlib")
-INSTALL = "The extra `report` brings it; in the clone: pip install -e '.[report]'."
+INSTALL = "The extra `report` brings it; in the clone: pip install -c constraints.txt '.[report]'."
 FOLDER, PAGE, FULL, INPUTS = "report", "index.html", "full.html", "inputs.json"
+NOT_RUN = "not run yet"
+"""How the note of a row of `claims.csv` begins that lacks a run."""
 MEAN_MEGAPIXELS = 0.11
 """Of an image of Set5; the VDSR paper's seconds are of those."""
 GLYPHS = {
@@ -53,8 +55,8 @@ GLYPHS = {
 TOLD = {
     "gaps-measured": (
         "Released weights, and interpolation",
-        "Every mark is one test set at one scale. Marks on the green band have the printed digits. docs/neighbours.md "
-        "has the reason of each that is off it.",
+        "Every mark is one test set at one scale. Marks on the green band have the printed digits. The reason of each "
+        'that is off it: <a href="../../docs/neighbours.md">docs/neighbours.md</a>.',
     ),
     "gaps-trained": (
         "Trained here, from scratch",
@@ -70,7 +72,7 @@ TOLD = {
     ),
     "readings": (
         "What VDSR's recipe may have been",
-        "Grey is the curve of the authors' draft, blue one reading of the recipe; the number is the mean difference of "
+        "Grey is the curve of the authors' draft, blue one reading of the recipe. The number is the mean difference of "
         "the last ten epochs. The nearest come first. One run each.",
     ),
     "clipping": (
@@ -89,13 +91,13 @@ TOLD = {
     ),
     "speed": (
         "Quality against time",
-        "One image of 1280×720, in float32. Left is faster: native is the C code of this project, plain is PyTorch as "
-        "most people write it. The machines are drawn beside each other, at one quality.",
+        "One image of 1280×720, in float32. Left is faster. native is the C code of this project, plain is PyTorch as "
+        "most people write it, onnxruntime and openvino are other engines. Lines of one network lie beside each other.",
     ),
     "claims": (
         "What the practice notes claim",
-        "A dot is the difference, the line its 95 % interval, the stroke the bound. Right of the bound with all of the "
-        "line the statement holds, left of it it does not. The axis is logarithmic beyond 0.1 dB.",
+        "A dot is the difference, the line its 95 % interval, the stroke the bound. If all of the line is right of the "
+        "bound, the statement holds; if all is left of it, it does not. The axis is logarithmic beyond 0.1 dB.",
     ),
 }
 """A figure's title, and what one should see."""
@@ -295,24 +297,31 @@ def _cell(row: dict[Any, Any]) -> Cell:
     return Cell(row["run"], row["verdict"], glyph, text, whole)
 
 
-def _claims(data: Data) -> list[dict[str, str]]:
-    """Rows of `claims.csv` for people; those that have not been run are counted elsewhere."""
+def _claims(data: Data) -> dict[str, list[dict[str, str]]]:
+    """Rows of `claims.csv` for people, by claim."""
     table = data.others.get(SETTLED)
     rows: list[dict[Any, Any]] = (
         [] if table is None else table.astype(object).where(table.notna(), "").to_dict("records")
     )
-    return [
-        {
-            "claim": row["claim"],
-            "what would be true": row["statement"],
-            "ahead, dB": f"{row['estimate_db']:+.3f}" if row["estimate_db"] != "" else "",
-            "95 %": f"{row['low_db']:+.3f} to {row['high_db']:+.3f}" if row["estimate_db"] != "" else "",
-            "bound": f"{row['threshold_db']:+.3f}" if row["threshold_db"] != "" else "",
-            "verdict": row["verdict"],
-            "note": row["note"],
-        }
-        for row in rows
-    ]
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        lacking = str(row["note"]).startswith(NOT_RUN)
+        measured = row["estimate_db"] != ""
+        found.setdefault(row["claim"], []).append(
+            {
+                "what would be true": row["statement"],
+                "verdict": NOT_RUN if lacking else row["verdict"],
+                "ahead, dB": _signed(row["estimate_db"]),
+                "95 %": f"{_signed(row['low_db'])} to {_signed(row['high_db'])}" if measured else "",
+                "bound": _signed(row["threshold_db"]),
+                "note": "" if lacking else row["note"],
+            }
+        )
+    return found
+
+
+def _signed(decibels: float | str) -> str:
+    return decibels if isinstance(decibels, str) else f"{decibels:+.3f}".replace("-", "−")
 
 
 def _speeds(data: Data) -> dict[str, list[dict[str, str]]]:

@@ -242,7 +242,7 @@ def _resumed(copy: carry.Copy | None, engine: Engine) -> State:
             "before. Start anew: --fresh."
         )
         raise InputError(msg)
-    say(f"going on after step {state.step}, from {copy.path}")
+    say(f"resumed after {copy.backprops:,} backprops, from {copy.path}")
     return state
 
 

@@ -15,7 +15,7 @@ from srrepro.errors import Failed, InputError
 from srrepro.hardware import Hardware
 from srrepro.jobs import check as gate
 from srrepro.jobs.job import Workspace
-from srrepro.options import device_option, leaves_evidence, places, results_option, runs_on, verb
+from srrepro.options import RECORDED, device_option, leaves_evidence, places, results_option, runs_on, verb
 from srrepro.progress import say
 from srrepro.reporting import site, speeds, tables
 from srrepro.reporting.audit import audit
@@ -175,7 +175,7 @@ def report(check: bool, full: bool, folder: DataFolder, results: Path) -> None:
 
     The page is RESULTS/report/index.html. It needs the extra `report`; without it, all else is made.
     """
-    readme = results.parent / "README.md"
+    readme = results.parent / "README.md" if results.name == RECORDED.name else None  # it has the evidence's table
     lacking = site.lacking()
     if check and full:
         msg = "--check writes nothing, --full asks for a page. Give one of them."

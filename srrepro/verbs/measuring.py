@@ -82,7 +82,8 @@ protocol_option = click.option(
     type=OneOf(list(PROTOCOLS)),
     default=MATLAB_Y.name,
     show_default=True,
-    help="The measurement. vdsr-y-v1 is that of the VDSR paper's tables: the interpolated luminance is clamped.",
+    metavar="NAME",
+    help="How it is measured. `srrepro list` names all protocols; docs/protocol.md explains them.",
 )
 
 

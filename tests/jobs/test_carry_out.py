@@ -1,6 +1,6 @@
-"""How a job is carried out, where the command line does not show it: executors, and the mode that is resumed in."""
+"""How a job is carried out where the command line does not show it: jobs that fail, the mode that is resumed in."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +9,19 @@ import pytest
 from srrepro import hardware, models
 from srrepro.data.registry import DataFolder
 from srrepro.hardware import Hardware
-from srrepro.jobs.carry_out import Attempt, Task, _as_before, run_suite
+from srrepro.jobs.carry_out import _as_before
+from srrepro.jobs.executing import Suite, in_this_process
 from srrepro.jobs.job import Measure, Workspace
 from srrepro.training.run import Run
 
 
-def test_another_executor_may_carry_out_the_tasks(pretend: Callable[..., DataFolder], tmp_path: Path) -> None:
-    """In any order, in any place: a task depends on no other, and says what became of it."""
+def test_a_job_that_fails_does_not_stop_the_others(pretend: Callable[..., DataFolder], tmp_path: Path) -> None:
+    """In any order: a job depends on no other, and it is said what became of it."""
     folder = pretend({})
     workspace = Workspace(folder, tmp_path / "results")
     jobs = [Measure(name=name, scale=3, test_sets=("demo-test",)) for name in ("bicubic", "no-such-weights")]
 
-    def backwards(tasks: Iterable[Task]) -> Iterator[Attempt]:
-        for task in reversed(list(tasks)):
-            yield task()
-
-    attempts = run_suite(jobs, workspace, executor=backwards)
+    attempts = list(in_this_process(Suite(jobs[::-1], workspace)))
     assert [attempt.became for attempt in attempts] == ["failed", "failed"]  # there is no demo set either
     assert [attempt.name for attempt in attempts] == ["no-such-weights x3", "bicubic x3"]
 

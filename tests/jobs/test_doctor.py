@@ -65,8 +65,8 @@ def test_sets_are_told_by_their_content(pretend: Callable[..., DataFolder], tmp_
     assert (mirrored["set part"]["found"], mirrored["set none"]["found"]) == ("1 of 2", "0 of 1, not in the mirror")
     assert mirrored["set part"]["do"].endswith(f" --mirror {folder.mirror}")
     text = examined(tmp_path).stdout
-    assert "ok       data sets  whole (1)\n" in text
-    assert "lacking  data sets  part (1 of 2), none (0 of 1)\n" in text
+    assert "ok       data sets   whole (1)\n" in text
+    assert "lacking  data sets   part (1 of 2), none (0 of 1)\n" in text
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"), Path.unlink])
@@ -123,7 +123,7 @@ def test_where_pytorch_is_broken_it_says_so(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "broken   packages   cannot be imported: torch (" in done.stdout
+    assert "broken   packages    cannot be imported: torch (" in done.stdout
     assert "data sets" in done.stdout
 
 

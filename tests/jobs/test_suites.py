@@ -3,9 +3,11 @@
 import pytest
 
 from srrepro import models
+from srrepro.errors import InputError
 from srrepro.evaluation.weights import ships
-from srrepro.jobs.job import Measure
-from srrepro.jobs.suites import SUITES
+from srrepro.jobs import plan
+from srrepro.jobs.job import Measure, Train, title_of
+from srrepro.jobs.suites import SUITES, sweep
 from srrepro.protocols.named import VDSR_Y
 from srrepro.training.run import Run
 
@@ -35,3 +37,50 @@ def test_the_papers_budgets_are_not_shortened() -> None:
     assert {job.budget for job in jobs} == {1.0}
     assert {job.seed for job in jobs if job.name == "vdsr-t91"} == {0, 1, 2}
     assert {job.scale for job in jobs if job.name == "srcnn-915"} == {2, 3, 4}
+
+
+def test_a_sweep_is_a_list() -> None:
+    jobs = sweep(["srcnn-915-quick", "vdsr-t91", "bicubic", "srcnn-955-authors-imagenet"], (2, 3), (0, 1))
+    trained = [(job.name, job.scale, job.seed) for job in jobs if isinstance(job, Train)]
+    assert trained == [
+        *(("srcnn-915-quick", scale, seed) for scale in (2, 3) for seed in (0, 1)),
+        *(("vdsr-t91", None, seed) for seed in (0, 1)),  # one network serves all scales
+    ]
+    measured = [(job.name, job.scale) for job in jobs if isinstance(job, Measure)]
+    assert measured == [(name, scale) for name in ("bicubic", "srcnn-955-authors-imagenet") for scale in (2, 3)]
+    under = sweep(["vdsr-authors"], (3,), (0,), ["matlab-y-v1", "vdsr-y-v1"])
+    assert [job.protocol.name for job in under if isinstance(job, Measure)] == ["matlab-y-v1", "vdsr-y-v1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "scales", "protocols", "message"),
+    [
+        (["srcnn-95"], (3,), (), "Did you mean"),
+        (["srcnn-915-authors-imagenet"], (2,), (), "has none of these"),
+        (["srcnn-915"], (3,), ["vdsr-y-v1"], "Leave out --protocols"),
+    ],
+)
+def test_a_sweep_of_nothing_is_refused(
+    names: list[str], scales: tuple[int, ...], protocols: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        sweep(names, scales, (0,), protocols)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_job_of_a_suite_has_a_title_of_its_own(suite: str) -> None:
+    jobs = list(SUITES[suite]())
+    assert len(set(map(title_of, jobs))) == len(jobs)
+
+
+def test_a_plan_fits_80_columns() -> None:
+    jobs = list(SUITES["t91"]())
+    lacks = ("BSDS200", "Urban100", "weights-fsrcnn", "12 stores")
+    planned = [
+        plan.Planned(title=title_of(job), state="123,456,789 of 800,000,000 backprops", lacks=lacks, seconds=1e6,
+                     source="measured now")
+        for job in jobs
+    ]  # fmt: skip
+    text = plan.table(planned)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "weights-fsrcnn," in text
