@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, sleep
@@ -29,6 +29,13 @@ from srrepro.reporting.tabulated import as_csv
 from srrepro.whole import written_whole
 
 RUNS, QUEUED, EVERY = 12, 1000, 100
+TIMED = {
+    "alone": [(0, RUNS - 1)],
+    "two processes": [(0, RUNS // 2 - 1), (RUNS // 2, RUNS - 1)],
+    "cluster": [(0, RUNS - 1)],
+}
+"""Who carries out which seeds, at the same time."""
+QUEUE = "queue"
 SHORT = 1e-4
 """Of the demo recipe's budget: some steps."""
 
@@ -36,9 +43,9 @@ SHORT = 1e-4
 @click.command()
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("datasets"), show_default=True)
-@click.option("--part", type=click.Choice(["time", "queue", "both"]), default="both", show_default=True)
-def main(table: Path, data: Path, part: str) -> None:
-    rows = [*(times(data) if part != "queue" else ()), *(queue(data) if part != "time" else ())]
+@click.option("--part", "parts", type=click.Choice([*TIMED, QUEUE]), multiple=True, default=[*TIMED, QUEUE])
+def main(table: Path, data: Path, parts: tuple[str, ...]) -> None:
+    rows = [*times(data, [who for who in TIMED if who in parts]), *(queue(data) if QUEUE in parts else ())]
     under = {"commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": provenance("cpu")["machine"]}
     new = pd.DataFrame([row | under for row in rows])
     before = [pd.read_csv(table)] if table.exists() else []
@@ -46,19 +53,14 @@ def main(table: Path, data: Path, part: str) -> None:
     written_whole(table, as_csv(pd.concat([*before, new])))
 
 
-def times(data: Path) -> Iterator[dict[str, object]]:
+def times(data: Path, parts: Sequence[str]) -> Iterator[dict[str, object]]:
     """Seconds of a sweep, by who carries it out."""
-    half = RUNS // 2
-    for who, shares in (
-        ("alone", [(0, RUNS - 1)]),
-        ("two processes", [(0, half - 1), (half, RUNS - 1)]),
-        ("cluster", [(0, RUNS - 1)]),
-    ):
+    for who in parts:
         with tempfile.TemporaryDirectory() as results:
             begun = perf_counter()
             processes = [
                 sweep(data, Path(results) / str(first), first, last, on_a_cluster=who == "cluster")
-                for first, last in shares
+                for first, last in TIMED[who]
             ]
             if any(process.wait() for process in processes):
                 msg = f"{who}: a sweep failed"
@@ -78,7 +80,7 @@ def queue(data: Path) -> Iterator[dict[str, object]]:
             if ended >= due:
                 status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
                 held = re.search(r"VmRSS:\s+(\d+) kB", status)
-                row = {"what": "queue", "runs": due, "value": int(held[1]) / 1024 if held else None, "unit": "MiB"}
+                row = {"what": QUEUE, "runs": due, "value": int(held[1]) / 1024 if held else None, "unit": "MiB"}
                 click.echo(row)
                 yield row
                 due += EVERY
@@ -86,7 +88,7 @@ def queue(data: Path) -> Iterator[dict[str, object]]:
         if process.returncode:
             msg = "queue: the sweep failed"
             raise SystemExit(msg)
-        yield {"what": "queue", "runs": QUEUED, "value": perf_counter() - begun, "unit": "s"}
+        yield {"what": QUEUE, "runs": QUEUED, "value": perf_counter() - begun, "unit": "s"}
 
 
 def sweep(

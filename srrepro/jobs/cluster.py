@@ -289,7 +289,9 @@ def _depot(ray: Any, workspace: Workspace) -> Any:
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     left = workspace.deadline.at - monotonic()
-    return ray.remote(Depot).options(num_cpus=0, scheduling_strategy=here).remote(workspace, left)
+    depot = ray.remote(Depot).options(num_cpus=0, scheduling_strategy=here).remote(workspace, left)
+    ray.get(depot.progress.remote())  # it is there before any job asks for it
+    return depot
 
 
 def _say_what_is_lacking(ray: Any, share: Cluster) -> None:

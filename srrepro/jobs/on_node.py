@@ -6,6 +6,7 @@ Every errand works in a folder of its own, which is gone afterwards.
 import socket
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,9 +60,9 @@ def on_a_node(errand: Errand, depot: Any) -> Brought:
     import ray
 
     torch.set_num_threads(errand.hardware.shared_by)
-    ray.get(depot.began.remote(errand.title, socket.gethostname()))
+    _answer(depot.began.remote(errand.title, socket.gethostname()))
     with tempfile.TemporaryDirectory(prefix="srrepro-", ignore_cleanup_errors=True) as place:
-        deadline = Deadline.after(ray.get(depot.seconds_left.remote()))
+        deadline = Deadline.after(_answer(depot.seconds_left.remote()))
         workspace = Workspace(errand.folder, Path(place), errand.hardware, deadline)
         try:
             _check_node(errand)
@@ -81,7 +82,7 @@ def _trained(errand: Errand, workspace: Workspace, depot: Any) -> Brought:
     import ray
 
     assert isinstance(errand.job, Train), "a measuring job has no checkpoints"
-    newest = ray.get(depot.newest.remote(errand.run))
+    newest = _answer(depot.newest.remote(errand.run))
     if newest is not None:
         carried = workspace.carried(errand.run)
         carried.parent.mkdir(parents=True)
@@ -129,7 +130,7 @@ def _sending(checkpoint: Path, errand: Errand, depot: Any) -> Iterator[None]:
         except FileNotFoundError:  # none yet, or the run has ended
             return
         if written != sent[0]:
-            ray.get(depot.keep.remote(errand.run, errand.title, checkpoint.read_bytes()))
+            _answer(depot.keep.remote(errand.run, errand.title, checkpoint.read_bytes()))
             sent[0] = written
 
     def watch() -> None:
@@ -145,6 +146,14 @@ def _sending(checkpoint: Path, errand: Errand, depot: Any) -> Iterator[None]:
         ended.set()
         watcher.join()
         send()
+
+
+def _answer(reference: Any) -> Any:
+    """What an actor answers. Another thread waits for it: Ray gives away the cores of a job whose main thread waits."""
+    import ray
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(ray.get, reference).result()
 
 
 class Depot:
