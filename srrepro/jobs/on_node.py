@@ -57,7 +57,6 @@ class Brought:
 
 def on_a_node(errand: Errand, depot: Any) -> Brought:
     """Carry out one job in a folder that is gone afterwards."""
-    import ray
 
     torch.set_num_threads(errand.hardware.shared_by)
     _answer(depot.began.remote(errand.title, socket.gethostname()))
@@ -79,7 +78,6 @@ def on_a_node(errand: Errand, depot: Any) -> Brought:
 
 
 def _trained(errand: Errand, workspace: Workspace, depot: Any) -> Brought:
-    import ray
 
     assert isinstance(errand.job, Train), "a measuring job has no checkpoints"
     newest = _answer(depot.newest.remote(errand.run))
