@@ -165,11 +165,11 @@ class Board:
             self._due = monotonic() + _SECONDS_BETWEEN_LINES
 
     def _drawn(self, ended: int, under_way: Mapping[str, str]) -> Any:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
         for title, how in list(under_way.items())[: max(1, _console().height - 3)]:
             table.add_row(Text(in_a_line(title), overflow="ellipsis", no_wrap=True), Text(how, no_wrap=True))
-        table.add_row(Text(f"{ended} of {self._total} jobs have ended, {len(under_way)} are under way"))
-        return table
+        return Group(table, Text(f"{ended} of {self._total} jobs have ended, {len(under_way)} are under way"))
