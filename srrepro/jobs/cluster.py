@@ -79,11 +79,17 @@ class Cluster:
         if asked.device != "cpu" and not self.gpus:
             msg = f"Jobs were to work on {asked.device}, but have no share of a GPU. Give --gpus 1, or --device cpu."
             raise InputError(msg)
+        if workspace.tensorboard is not None:
+            msg = (
+                f"Logs were to be followed in {workspace.tensorboard}, but runs on a cluster write theirs where they "
+                "are trained. Leave out --tensorboard."
+            )
+            raise InputError(msg)
         precision = asked.precision if asked.precision != "auto" else asked.settled().precision
         hardware = replace(asked, precision=precision, threads=self.cores)
         folder, mirror = workspace.folder.root.resolve(), workspace.folder.mirror
         seen = DataFolder(folder, mirror.resolve() if mirror is not None else None)
-        return replace(workspace, folder=seen, results=workspace.results.resolve(), hardware=hardware, tensorboard=None)
+        return replace(workspace, folder=seen, results=workspace.results.resolve(), hardware=hardware)
 
 
 class _Work:

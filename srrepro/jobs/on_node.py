@@ -133,7 +133,7 @@ def _sending(checkpoint: Path, errand: Errand, depot: Any) -> Iterator[None]:
 
     def watch() -> None:
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            with suppress(OSError, ray.exceptions.RayError):  # the next one may arrive
+            with suppress(InputError, OSError, ray.exceptions.RayError):  # the next one may arrive
                 send()
 
     watcher = Thread(target=watch, name="checkpoints", daemon=True)
@@ -147,11 +147,19 @@ def _sending(checkpoint: Path, errand: Errand, depot: Any) -> Iterator[None]:
 
 
 def _answer(reference: Any) -> Any:
-    """What an actor answers. Another thread waits for it: Ray gives away the cores of a job whose main thread waits."""
+    """What an actor answers. Another thread waits for it: Ray gives away the cores of a job whose main thread waits.
+
+    Raises
+    ------
+    Exception : what the actor raised, as it was.
+    """
     import ray
 
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(ray.get, reference).result()
+        try:
+            return thread.submit(ray.get, reference).result()
+        except ray.exceptions.RayTaskError as error:  # its message is a traceback
+            raise error.cause from None
 
 
 class Depot:

@@ -159,6 +159,11 @@ def test_jobs_on_gpus_say_which_and_how(
         cluster._there(replace(workspace, hardware=hardware))
 
 
+def test_a_log_cannot_be_followed_from_elsewhere(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="Leave out --tensorboard"):
+        Cluster()._there(replace(workspace, hardware=Hardware(device="cpu"), tensorboard=Path("logs")))
+
+
 def test_what_nodes_are_told_is_the_same_wherever_they_stand(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
