@@ -21,7 +21,7 @@ import pytest
 import srrepro
 
 pytest.importorskip("ray", reason="no Ray here: pip install 'srrepro[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SWEEP = ("--recipes", "srcnn-915-demo,srcnn-915-demo-padded", "--scales", "3", "--seeds", "0-5", "--budget", "0.15")
 RUNS = 12
@@ -130,8 +130,8 @@ def here(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
-def ended(process: "subprocess.Popen[str]") -> str:
-    said, _ = process.communicate(timeout=SECONDS)
+def ended(process: "subprocess.Popen[str]", seconds: float = SECONDS) -> str:
+    said, _ = process.communicate(timeout=seconds)
     assert process.returncode == 0, said
     return said
 
@@ -175,6 +175,17 @@ def test_a_cluster_gives_the_results_of_one_process(cluster: Nodes, begin: Begin
     assert nothing_left(tmp_path)
     again = ended(begin(tmp_path, *SWEEP, *there))
     assert "0 done, 12 there already, 0 failed" in again
+
+
+def test_so_does_a_sweep_of_t91(cluster: Nodes, begin: Begin, mirror: Path, tmp_path: Path) -> None:
+    """Measured on the real sets. Slow: the runs are short, but each is measured."""
+    words = ("--recipes", "srcnn-915-quick", "--scales", "2,3", "--seeds", "0-5", "--budget", "0.01")
+    places = (*words, "--mirror", str(mirror))
+    ended(begin(tmp_path / "here", *places), seconds=1500)
+    said = ended(begin(tmp_path / "there", *places, "--on", "ray", "--address", cluster.address), seconds=1500)
+    assert "12 done, 0 there already, 0 failed" in said
+    assert same(tmp_path / "there", tmp_path / "here") == RUNS
+    assert nothing_left(tmp_path / "there")
 
 
 def test_a_node_that_is_killed_loses_nothing(cluster: Nodes, begin: Begin, here: Path, tmp_path: Path) -> None:
