@@ -376,7 +376,7 @@ def test_numbers_that_are_slips_are_refused(
     (("evaluate", "bicubic", "--scale", 3, "--set", "Set5", "--record", "--limit", 1), "leave out --model, --low and"),
     (("train", "srcnn-935-authors-imagenet", "--scale", 3), "are released weights, and no recipe"),
     (("train", "srcnn-915-demo", "--scale", 3, "--record", "--results", "{here}"), "Give one of them"),
-    (("run-all", "--suite", "demo", "--claim", "padding"), "but the suite demo has none. Give --suite claims"),
+    (("run-all", "--suite", "demo", "--claim", "padding"), "but only the suite claims has claims. Give --suite claims"),
     (("report", "--check", "--full"), "--check writes nothing, --full asks for a page. Give one of them"),
     (("bench", "--compare", "HEAD", "--task", "infer"), "Leave out --task, give --device cpu"),
     (("bench", "--compare", "HEAD", "--model", "bicubic"), "but it has nothing to train. Leave it out"),
