@@ -45,8 +45,9 @@ SHORT = 1e-4
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("datasets"), show_default=True)
 @click.option("--part", "parts", type=click.Choice([*TIMED, QUEUE]), multiple=True, default=[*TIMED, QUEUE])
 def main(table: Path, data: Path, parts: tuple[str, ...]) -> None:
-    rows = [*times(data, [who for who in TIMED if who in parts]), *(queue(data) if QUEUE in parts else ())]
+    # Now: the clone may change meanwhile.
     under = {"commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": provenance("cpu")["machine"]}
+    rows = [*times(data, [who for who in TIMED if who in parts]), *(queue(data) if QUEUE in parts else ())]
     new = pd.DataFrame([row | under for row in rows])
     before = [pd.read_csv(table)] if table.exists() else []
     table.parent.mkdir(parents=True, exist_ok=True)
