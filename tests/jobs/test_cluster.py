@@ -117,7 +117,9 @@ def begin(data: Path) -> Iterator[Begin]:
     yield started
     for process in begun:
         process.kill()
-        process.communicate()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
