@@ -135,11 +135,11 @@ class _Work:
                 return Attempt("there already", kept.name, f"{title}: there already")
             if workspace.deadline.passed:
                 return Attempt("not begun", title)
-            for errand in self._errands(job):
+            for errand, memory in self._errands(job):
                 options = {
                     "num_cpus": self.share.cores,
                     "num_gpus": self.share.gpus,
-                    "memory": self._memory(errand),
+                    "memory": memory,
                     "max_retries": MOST_RETRIES,
                     "name": errand.title,
                 }
@@ -148,27 +148,22 @@ class _Work:
             return failed(title, error)
         return None
 
-    def _errands(self, job: Job) -> Iterator[Errand]:
+    def _errands(self, job: Job) -> Iterator[tuple[Errand, int]]:
+        """What nodes are told, and bytes for Ray to count with, to which no job is held."""
         workspace = self.suite.workspace
+        told = workspace.folder, workspace.hardware, self.commit
         if isinstance(job, Measure):
             self.sets[job] = {}
             for name in job.test_sets:
-                yield Errand(replace(job, test_sets=(name,)), "", workspace.folder, workspace.hardware, self.commit)
+                yield Errand(replace(job, test_sets=(name,)), "", *told), BESIDE_PATCHES
             return
         prepare_training(workspace.folder, run_of(job, workspace).shape)
-        name = settled(job, workspace).name
+        run = settled(job, workspace)
         held = ExitStack()
-        held.enter_context(alone(name, workspace))
-        self.held[name] = held
-        yield Errand(job, name, workspace.folder, workspace.hardware, self.commit)
-
-    def _memory(self, errand: Errand) -> int:
-        """Bytes for Ray to count with; no job is held to them."""
-        if isinstance(errand.job, Measure):
-            return BESIDE_PATCHES
-        run = run_of(errand.job, self.suite.workspace)
+        held.enter_context(alone(run.name, workspace))
+        self.held[run.name] = held
         patches = run.course.size * run.training.patches.takes.channels * BYTES_A_PIXEL * run.shape.side**2
-        return BESIDE_PATCHES + min(run.hardware.memory, patches)
+        yield Errand(job, run.name, *told), BESIDE_PATCHES + min(run.hardware.memory, patches)
 
     def _arrived(self) -> Iterator[Attempt]:
         """Take in what has come back by now; wait a moment where that is nothing."""

@@ -195,8 +195,8 @@ class Depot:
             arrived.replace(path)
         finally:
             arrived.unlink(missing_ok=True)
-        measured = {key: value for row in copy.values["state"]["log"][-1:] for key, value in row.items()}
-        self.shown[title] = f"{copy.backprops:,} backprops  {in_decibels(measured)}".rstrip()
+        log = copy.values["state"]["log"]
+        self.shown[title] = f"{copy.backprops:,} backprops  {in_decibels(log[-1] if log else {})}".rstrip()
 
     def progress(self) -> dict[str, str]:
         return self.shown

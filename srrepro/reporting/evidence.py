@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -62,31 +63,37 @@ def write(
         "run.json": json.dumps(about, indent=2, ensure_ascii=False) + "\n",
     }
     written = {name: text.encode() for name, text in files.items() if text}
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        with folder_part(folder) as part:
-            if weights is not None:
-                shutil.copyfile(weights, part / WEIGHTS)
-            for file, content in (written | {SUMS: checksums.listed(written)}).items():
-                (part / file).write_bytes(content)
-    except OSError as error:
-        msg = f"The evidence {folder} was to be written, but could not be: {reason(error)}. Is there room?"
-        raise InputError(msg) from error
+    with _new(folder) as part:
+        if weights is not None:
+            shutil.copyfile(weights, part / WEIGHTS)
+        for file, content in (written | {SUMS: checksums.listed(written)}).items():
+            (part / file).write_bytes(content)
     return folder
 
 
 def copy(folder: Path, runs: Path) -> Path:
     """Put a run folder that was written elsewhere among others, whole or not at all. Errors as `write`."""
-    kept = runs / folder.name
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        with folder_part(kept) as part:
-            for file in folder.iterdir():
-                shutil.copyfile(file, part / file.name)
-    except OSError as error:
-        msg = f"The evidence {kept} was to be written, but could not be: {reason(error)}. Is there room?"
-        raise InputError(msg) from error
+    with _new(kept := runs / folder.name) as part:
+        for file in folder.iterdir():
+            shutil.copyfile(file, part / file.name)
     return kept
+
+
+@contextmanager
+def _new(folder: Path) -> Iterator[Path]:
+    """Where to put the files of a run folder.
+
+    Raises
+    ------
+    InputError : it cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder_part(folder) as part:
+            yield part
+    except OSError as error:
+        msg = f"The evidence {folder} was to be written, but could not be: {reason(error)}. Is there room?"
+        raise InputError(msg) from error
 
 
 def read(folder: Path) -> Evidence:
