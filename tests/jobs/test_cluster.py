@@ -5,6 +5,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -237,3 +239,21 @@ def test_time_that_is_up_stops_a_cluster_too(cluster: Nodes, begin: Begin, here:
     assert "out of time" in said
     ended(begin(tmp_path, *words))
     assert same(tmp_path, here) == RUNS
+
+
+def test_the_commands_of_the_guide_run(cluster: Nodes, begin: Begin, mirror: Path, tmp_path: Path) -> None:
+    """Each for some seconds; those that ask for a GPU wait for one, as the guide says."""
+    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    found = re.findall(r"^    srrepro run-all (.*)$", page, re.MULTILINE)
+    assert len(found) == 6
+    for number, line in enumerate(found):
+        line = line.replace("$head:6379", cluster.address)
+        words = shlex.split(re.sub(r" --(for|data|results) \S+", "", line))
+        if "--on" in words and "--address" not in words:
+            words += ["--address", cluster.address]
+        words += [] if "--plan" in words else ["--for", "20s"]
+        said = ended(begin(tmp_path / str(number), *words, "--mirror", str(mirror)))
+        if "--plan" not in words:
+            assert "out of time" in said
+        if "--gpus" in words:
+            assert "jobs wait for one" in said
