@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,6 +191,8 @@ def read_ours(path: Path, scale: int) -> tuple[Subject, nn.Module]:
         served = recipe.training.scales if recipe.training else None
         trained_for = None if served else int(run["scale"])
         seed, budget = int(run["seed"]), float(run["budget"])
+        if not 0 < budget < inf:
+            raise ValueError(budget)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         msg = f"{asked}, but the file does not name its run. Name a file that srrepro wrote."
         raise InputError(msg) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
@@ -21,7 +21,6 @@ from srrepro.evaluation.measure import TestSet
 from srrepro.evaluation.saving import error_map
 from srrepro.evaluation.upscaler import Upscaler, load
 from srrepro.pixels import images
-from srrepro.pixels.color import as_rgb
 from srrepro.pixels.resize import imresize
 from srrepro.protocols.degradation import degrade, modcrop
 from srrepro.protocols.named import MATLAB_Y
@@ -206,18 +205,28 @@ def filters(name: str) -> bytes:
 
 
 def montage(row: Row) -> bytes:
-    """A row as one picture for slides, each pixel as a square."""
-    edge = 4
-    lines: list[list[Picture | None]] = [[*row.pictures], [None, *row.errors]]
-    wide = len(row.pictures) * (SIDE + edge) - edge
-    sheet = np.full((2 * SIDE + edge, wide, 3), 255, np.uint8)
-    for down, line in enumerate(lines):
-        for across, picture in enumerate(line):
-            if picture is not None:
-                pixels = as_rgb(np.asarray(Image.open(io.BytesIO(picture.png))))
-                top, left = down * (SIDE + edge), across * (SIDE + edge)
-                sheet[top : top + SIDE, left : left + SIDE] = pixels
-    return _png(sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+    """A row as one picture for slides: names and PSNR of the whole image above, each pixel as a square."""
+    side, edge, line = SIDE * ZOOM, 12, 16
+    sheet = Image.new("RGB", (len(row.pictures) * (side + edge) - edge, 2 * line + 2 * side + 2 * edge), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for across, picture in enumerate(row.pictures):
+        left = across * (side + edge)
+        said = "PSNR of all of it:" if picture.psnr_db is None else f"{picture.psnr_db:.2f} dB"
+        draw.text((left, 0), f"{picture.title}\n{said}", "black", font)
+        sheet.paste(_zoomed(picture), (left, 2 * line + edge // 2))
+    top = 2 * line + side + edge + edge // 2
+    for across, error in enumerate(row.errors, start=len(row.pictures) - len(row.errors)):
+        sheet.paste(_zoomed(error), (across * (side + edge), top))
+    draw.text(
+        (0, top), f"{row.place.image}, x{SCALE}\n\nErrors beside:\nred is too bright,\nblue too dark.", "black", font
+    )
+    return _png(np.asarray(sheet))
+
+
+def _zoomed(picture: Picture) -> Image.Image:
+    return (
+        Image.open(io.BytesIO(picture.png)).convert("RGB").resize((SIDE * ZOOM, SIDE * ZOOM), Image.Resampling.NEAREST)
+    )
 
 
 def _png(pixels: UInt8[ndarray, "h w *c"]) -> bytes:

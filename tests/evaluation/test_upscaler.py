@@ -139,12 +139,25 @@ def named(run: dict[str, object]) -> dict[str, str]:
         (named(RUN | {"scale": None}), "does not name its run"),
         (named({"recipe": "srcnn-915"}), "does not name its run"),
         (named(RUN | {"budget": "all"}), "does not name its run"),
+        (named(RUN | {"budget": math.inf}), "does not name its run"),
+        (named(RUN | {"budget": math.nan}), "does not name its run"),
         (named(RUN | {"seed": math.inf}), "does not name its run"),
         ({"srrepro_run": "[" * 100_000}, "does not name its run"),
         (named(RUN | {"recipe": "srcnn-916"}), "no recipe 'srcnn-916'"),
         (named(RUN | {"recipe": "srcnn-955"}), "do not fit the network of srcnn-955"),
     ],
-    ids=["no seed", "no scale", "neither", "words", "infinite", "nested", "unknown recipe", "another network"],
+    ids=[
+        "no seed",
+        "no scale",
+        "neither",
+        "words",
+        "endless",
+        "no number",
+        "infinite",
+        "nested",
+        "unknown recipe",
+        "another network",
+    ],
 )
 def test_a_run_that_cannot_be_is_refused(about: dict[str, str], message: str, tmp_path: Path) -> None:
     path = tmp_path / "strange.safetensors"
