@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import IO, Any
 
 _NAME = re.compile(r"[\w(][\w .,+×=()@-]{0,199}")
@@ -44,6 +45,15 @@ def in_a_sheet(text: str) -> str:
     """
     shown = in_a_line(text)
     return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are.
+
+    >>> few(["baby", "bird", "butterfly", "head", "woman"])
+    'baby, bird, butterfly and 2 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def is_name(value: object) -> bool:

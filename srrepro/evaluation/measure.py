@@ -20,7 +20,7 @@ from srrepro.evaluation.weights import Subject
 from srrepro.models.recipe import Input
 from srrepro.pixels import images
 from srrepro.pixels.color import studio
-from srrepro.plain import is_name
+from srrepro.plain import few, is_name
 from srrepro.progress import say, track
 from srrepro.protocols.degradation import Degradation, Planes
 from srrepro.protocols.protocol import LEVELS, Protocol
@@ -167,20 +167,16 @@ def judge(
         say(_about_borders(dataset, max(borders), protocol.shaved(scale)))
     if beyond and dataset not in sets():  # of a known set, its page says so
         say(
-            f"{_few(beyond)} of {dataset}: grey, with levels below 16 or above 235. The luminance (Y) of a colour "
+            f"{few(beyond)} of {dataset}: grey, with levels below 16 or above 235. The luminance (Y) of a colour "
             "photograph has none of these. They are measured as they are; the networks were trained without them."
         )
     if equal:
-        say(f"{_few(equal)} of {dataset}: the estimate is the reference, so its PSNR is infinite, and so is the mean.")
+        say(f"{few(equal)} of {dataset}: the estimate is the reference, so its PSNR is infinite, and so is the mean.")
     return scores
 
 
 def _beyond_studio_range(planes: Planes) -> bool:
     return planes.reference.ndim == 2 and not 16 <= planes.reference.min() <= planes.reference.max() <= 235
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def border_of(name: str, estimate: Estimate, planes: Planes) -> int:

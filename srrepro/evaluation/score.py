@@ -15,6 +15,7 @@ from srrepro.pixels.color import studio
 from srrepro.pixels.decoding import most_pixels
 from srrepro.pixels.folders import SUFFIXES
 from srrepro.pixels.naming import partners, scale_of
+from srrepro.plain import few
 from srrepro.progress import say, track
 from srrepro.protocols.degradation import Planes
 from srrepro.protocols.protocol import LEVELS, Protocol
@@ -156,9 +157,7 @@ def _is_grey(image: Float[ndarray, "h w 3"]) -> bool:
 
 def _tell(test_set: TestSet, references: list[str], found: dict[str, Path]) -> None:
     pairs = [f"{path.name} for {name}" for name, path in found.items()]
-    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-    say(f"taken: {', '.join(pairs[:3])}{more}")
+    say(f"taken: {few(pairs)}")
     lacking = [name for name in references if name not in found]
     if lacking:
-        shown = f"{', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''}"
-        say(f"{len(lacking)} of {len(references)} images of {test_set.name} have no picture: {shown}")
+        say(f"{len(lacking)} of {len(references)} images of {test_set.name} have no picture: {few(lacking, 5)}")

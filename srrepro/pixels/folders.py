@@ -1,10 +1,11 @@
 """Which files of a folder are the images that are meant; what is left out is said."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from srrepro.errors import InputError
+from srrepro.plain import few
 from srrepro.progress import say
 
 KINDS = {
@@ -94,7 +95,7 @@ def _refuse_empty(folder: Path, left_out: Mapping[str, Sequence[str]]) -> None:
     below = left_out.get(_BELOW, [])
     rest = {why: names for why, names in left_out.items() if why != _BELOW}
     found = f"; there are {_in_words(rest)}" if rest else ""
-    advice = f" Folders below it do ({_few(below)}): name one of them." if below else ""
+    advice = f" Folders below it do ({few(below)}): name one of them." if below else ""
     kinds = " ".join(sorted(SUFFIXES))
     msg = f"The folder {folder} was named as an image set, but holds no image ({kinds}){found}.{advice}"
     raise InputError(msg)
@@ -119,7 +120,7 @@ def _originals(folder: Path, taken: Sequence[Path]) -> tuple[list[Path], dict[st
     if strangers and (companions or low):
         msg = (
             f"The folder {folder} was named as an image set, but holds small images or results beside originals, and "
-            f"{len(strangers)} that are neither for sure ({_few([path.name for path in strangers])}). "
+            f"{len(strangers)} that are neither for sure ({few([path.name for path in strangers])}). "
             "Put the originals alone into a folder."
         )
         raise InputError(msg)
@@ -144,9 +145,4 @@ def _say_once(line: str) -> None:
 
 
 def _in_words(reasons: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{len(names)} {why} ({_few(names)})" for why, names in reasons.items())
-
-
-def _few(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:3]) + (" ..." if len(listed) > 3 else "")
+    return ", ".join(f"{len(names)} {why} ({few(names)})" for why, names in reasons.items())

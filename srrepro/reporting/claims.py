@@ -332,7 +332,7 @@ def _as_row(one: Judged) -> dict[str, Any]:
         "estimate_db": estimate.value if estimate else None,
         "low_db": estimate.low if estimate else None,
         "high_db": estimate.high if estimate else None,
-        "by_seed_db": " ".join(f"{value:.4f}" for value in estimate.by_seed) if estimate else "",
+        "by_seed_db": f"[{', '.join(f'{value:.4f}' for value in estimate.by_seed)}]" if estimate else "",
         "threshold_db": one.threshold_db,
         "verdict": one.verdict,
         "note": one.note,

@@ -24,6 +24,7 @@ FAULTS: dict[Verdict, Text] = {
     "does not hold": Text("What was not", "并非错误"),
     "undecided": Text("Not decided", "未定"),
 }
+COUNTED = "rows that decide: hold / do not / undecided · 判定行：成立 / 不成立 / 未定"
 TOP = """\
 # The practice notes, answered · 逐条回答笔记
 
@@ -51,13 +52,19 @@ def page(rows: Sequence[Judged], found: Found) -> str:
     by_claim = {claim.name: [one for one in rows if one.claim is claim] for claim in CLAIMS}
     summary = [
         {"#": str(number), "the notes say · 笔记": f"{claim.words.en} · {claim.words.zh}"}
-        | {"verdict · 结论": _both(SAID[answer(by_claim[claim.name])])}
+        | {"verdict · 结论": _both(SAID[answer(by_claim[claim.name])]), COUNTED: _counted(by_claim[claim.name])}
         for number, claim in enumerate(CLAIMS, start=1)
     ]
     parts = [TOP, _table(summary)]
     for number, claim in enumerate(CLAIMS, start=1):
         parts += _of_a_claim(number, claim, by_claim[claim.name], found)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _counted(rows: Sequence[Judged]) -> str:
+    """Of the rows that decide: an `undecided` claim may be settled but for one of them."""
+    verdicts = [one.verdict for one in rows if one.row.main]
+    return " / ".join(str(verdicts.count(verdict)) for verdict in FAULTS)
 
 
 def _of_a_claim(number: int, claim: Claim, rows: Sequence[Judged], found: Found) -> Iterator[str]:

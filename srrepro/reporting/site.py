@@ -24,6 +24,7 @@ from srrepro import models
 from srrepro.data.registry import DataFolder
 from srrepro.errors import InputError
 from srrepro.evaluation.weights import ships
+from srrepro.plain import few
 from srrepro.protocols.named import MATLAB_Y
 from srrepro.reporting import crops, inputs, papers
 from srrepro.reporting.evidence import Evidence, distinct
@@ -180,11 +181,8 @@ def stale(results: Path) -> list[str]:
     now = inputs.digests(results)
     changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        names = ", ".join(changed[:3]) + more
-        problems.append(
-            f"{folder / PAGE} was made from another {names}. Run `srrepro report`, with the extra `report` installed."
-        )
+        advice = "Run `srrepro report`, with the extra `report` installed."
+        problems.append(f"{folder / PAGE} was made from another {few(changed)}. {advice}")
     return problems
 
 
