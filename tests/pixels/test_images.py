@@ -254,6 +254,22 @@ def test_a_file_that_may_not_be_read_is_called_so(tmp_path: Path, monkeypatch: p
         read(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("refusal", [ValueError("odd tags"), Image.DecompressionBombError("odd tags of 9 pixels")])
+def test_what_pillow_says_of_other_files_is_passed_on(
+    refusal: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only large texts of a PNG, and sizes beyond our own limit, are known better here."""
+    answers = iter([refusal])  # once: nothing else is tried
+
+    def refused(*_: object) -> None:
+        raise next(answers)
+
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.bmp")
+    monkeypatch.setattr(decoding.Image, "open", refused)
+    with pytest.raises(InputError, match=r"a\.bmp was to be read as an image, but it is not one or .* \(odd tags"):
+        read(tmp_path / "a.bmp")
+
+
 def test_memory_that_runs_out_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise MemoryError

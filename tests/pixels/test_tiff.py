@@ -364,3 +364,11 @@ def test_pages_that_go_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     content = tags()
     (tmp_path / "a.tif").write_bytes(content[:-4] + struct.pack("<I", 16))
     assert read(tmp_path / "a.tif").shape == (2, 2)
+
+
+def test_pixels_of_another_shape_than_the_tags_say_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever tifffile makes of a file: no number is taken of pixels that lie elsewhere."""
+    tifffile.imwrite(tmp_path / "a.tif", COLOUR_16)
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda _: COLOUR_16.swapaxes(0, 1))
+    with pytest.raises(InputError, match=r"its tags promise \(9, 13, 3\), but its pixels are \(13, 9, 3\)"):
+        read(tmp_path / "a.tif")
