@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from srrepro.errors import InputError
+from srrepro.plain import few
 
 _SEPARATOR = r"[ _.-]"
 _MARKS = re.compile(
@@ -62,8 +63,7 @@ def partners(references: Iterable[str], pictures: Iterable[Path], *, what: str) 
     if not found:
         shown = [path.name for path in names]
         msg = (
-            f"{what} has no picture for any of {', '.join(list(wanted)[:5])}{' ...' if len(wanted) > 5 else ''}. "
-            f"It has {', '.join(shown[:5]) or 'no pictures'}{' ...' if len(shown) > 5 else ''}. "
+            f"{what} has no picture for any of {few(list(wanted), 5)}. It has {few(shown, 5) or 'no pictures'}. "
             "A picture is found by the reference's name, as baby_x3.png for baby_GT.bmp."
         )
         raise InputError(msg)

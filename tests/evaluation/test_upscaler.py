@@ -166,6 +166,11 @@ def test_a_run_that_cannot_be_is_refused(about: dict[str, str], message: str, tm
         load(path, 3)
 
 
+def test_weights_of_ours_that_are_missing_are_called_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="to be read for x3, but there is no such file"):
+        weights.read_ours(tmp_path / "none.safetensors", 3)
+
+
 def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no .safetensors file or is cut short"):
         weights.read_ours(tmp_path, 3)

@@ -270,6 +270,14 @@ def test_what_pillow_says_of_other_files_is_passed_on(
         read(tmp_path / "a.bmp")
 
 
+def test_pixels_of_another_kind_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file gives an image of a kind that is not known here; a later Pillow might."""
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
+    monkeypatch.setattr(decoding, "_COLOUR", set())
+    with pytest.raises(InputError, match="its pixels are of the kind 'RGB'"):
+        read(tmp_path / "a.png")
+
+
 def test_memory_that_runs_out_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise MemoryError

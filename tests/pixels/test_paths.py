@@ -84,6 +84,12 @@ def test_what_cannot_be_done_is_one_message(words: tuple[str, ...], found: str, 
     assert not Path("new").exists()
 
 
+def test_a_folder_that_may_not_be_written_is_called_so(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # whoever is root may write anywhere
+    with pytest.raises(InputError, match="into the folder new, but nothing may be written to"):
+        planned("a.png", "new/")
+
+
 def test_nothing_is_replaced_unasked(here: Path) -> None:
     Path("large.png").touch()
     Path("album/a_x3_compare.png").touch()

@@ -171,6 +171,12 @@ def test_what_a_kind_cannot_hold_is_refused(name: str, side: int, found: str, tm
         picture.check_holds(tmp_path / name, CASES / "alpha.png", width=side, height=side)
 
 
+def test_what_the_encoder_refuses_is_one_message_and_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"written to .*out\.webp, but could not be: "):
+        picture.write(tmp_path / "out.webp", Picture(np.zeros((1, 20_000, 3), np.uint8)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_losing_bits_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tifffile.imwrite(tmp_path / "wide.tif", COLOUR_16, photometric="rgb")
     picture.check_holds(tmp_path / "out.jpg", tmp_path / "wide.tif", width=60, height=40)
