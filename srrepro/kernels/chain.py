@@ -1,11 +1,10 @@
-"""Training a network that is one convolution after another, image by image in C: loss and gradients of a batch.
+"""Training a network that is one convolution after another, image by image in C: squared errors and their gradients.
 
 Layer by layer, what a layer leaves of a batch has long left the cache when the next layer wants it, and every layer is
-a hundred small operations of Python. Here a thread takes an image through all layers and back.
+a hundred small operations of Python. Here a thread takes an image through all layers and back before the next one.
 """
 
 import ctypes
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,6 @@ from torch import Tensor, nn
 from srrepro.kernels.convolution import POINTS, C, in_tiles, transformed_for_tiles
 from srrepro.kernels.tracing import Layer, traced
 from srrepro.models.recipe import takes
-
-IMAGES = 16
-"""That a thread takes through a network at a time: enough to be worth a start, few enough that what one layer leaves is
-still near when the next one takes it."""
 
 
 class CLayer(ctypes.Structure):
@@ -52,39 +47,35 @@ class Chain:
         for weights in self.weights:
             weights.prepare()
 
-    def backward(
-        self, share: int, inputs: Tensor, high: Tensor, *, loss: Callable[[Tensor, Tensor], Tensor], weight: float
-    ) -> tuple[Tensor, list[Tensor]]:
-        """`weight` times the loss of some images [n, 1, h, w], and its gradients as the C functions leave them.
+    def backward(self, share: int, inputs: Tensor, high: Tensor, *, factor: float) -> tuple[Tensor, list[Tensor]]:
+        """`factor` times the squared errors of images [n, 1, h, w], and its gradients as the C functions leave them.
 
         Each share of a batch has buffers of its own, whichever thread takes it; there the gradients lie until the next
         step.
 
         Raises
         ------
-        ValueError : images of other numbers or of several planes, or smaller than the network makes something of: in C
-            they would be read beyond their end.
+        ValueError : images of other numbers or of several planes, smaller than the network makes something of, or
+            labels of another size than it makes: in C they would be read beyond their end.
         """
         count, planes, height, width = inputs.shape
         if inputs.dtype is not torch.float32 or planes != 1:
             msg = f"a chain takes images of one plane in float32, not {tuple(inputs.shape)} in {inputs.dtype}"
             raise ValueError(msg)
-        inputs = inputs.contiguous()  # of one plane all layouts are one
-        room = self._room(share, min(count, IMAGES), height, width)
+        room = self._room(share, height, width)
+        if high.shape != (count, 1, *room.made) or high.dtype is not torch.float32:
+            msg = (
+                f"a chain makes {room.made} of {height}×{width}, but the labels are {tuple(high.shape)} in {high.dtype}"
+            )
+            raise ValueError(msg)
+        inputs, high = inputs.contiguous(), high.contiguous()  # of one plane all layouts are one
         for gradient in room.gradients:
             gradient.zero_()
-        layers = room.layers, len(room.layers)
-        total = torch.zeros(())
-        for some, their in zip(torch.split(inputs, IMAGES), torch.split(high, IMAGES), strict=True):
-            shape = some.data_ptr(), len(some), height, width
-            C().chain_forward(*layers, *shape, room.pointers, room.work.data_ptr())
-            details = room.planes[-1][: len(some)]
-            estimate = (some + details if self.residual else details).detach().requires_grad_()
-            part = loss(estimate, their) * (weight * len(some) / count)
-            by_estimate = torch.autograd.grad(part, estimate)[0].contiguous()
-            C().chain_back(*layers, *shape, room.pointers, by_estimate.data_ptr(), room.work.data_ptr())
-            total += part.detach()
-        return total, room.gradients
+        squares = C().chain_squares(
+            room.layers, len(room.layers), inputs.data_ptr(), high.data_ptr(), count, height, width, self.residual,
+            factor, room.pointers, room.work.data_ptr(),
+        )  # fmt: skip
+        return torch.tensor(squares * factor), room.gradients
 
     def gradients(self, raw: list[Tensor]) -> list[Tensor]:
         """What `backward` left, as gradients of the network's parameters in their order."""
@@ -94,31 +85,32 @@ class Chain:
             for gradient in weights.gradients(by_weight, by_bias)
         ]
 
-    def _room(self, share: int, *shape: int) -> "Room":
+    def _room(self, share: int, height: int, width: int) -> "Room":
         """The same from step to step: memory that the system hands out anew is slow."""
         room = self.rooms.get(share)
-        if room is None or room.shape != shape:
-            room = self.rooms[share] = Room(self.weights, *shape)
+        if room is None or room.taken != (height, width):
+            room = self.rooms[share] = Room(self.weights, height, width)
         return room
 
 
 class Room:
-    """For what every layer makes of some images, and for the gradients by its weight and its bias."""
+    """For what every layer makes of an image, and for the gradients by its weight and its bias."""
 
-    def __init__(self, weights: list["Weights"], count: int, height: int, width: int) -> None:
-        self.shape = count, height, width
+    def __init__(self, weights: list["Weights"], height: int, width: int) -> None:
+        self.taken = height, width
         self.layers = (CLayer * len(weights))()
-        self.planes: list[Tensor] = []  # the last one, with its one plane, as PyTorch has images
+        self.planes: list[Tensor] = []
         self.gradients: list[Tensor] = []
         rows, columns = height, width
         for layer, own in zip(self.layers, weights, strict=True):
             grown = 2 * own.layer.padding - own.kernel + 1
             rows, columns = rows + grown, columns + grown
-            if min(count, rows, columns) < 1:
-                msg = f"{count} images of {height}×{width} were given to a chain, which makes nothing of them"
+            if min(rows, columns) < 1:
+                msg = f"an image of {height}×{width} was given to a chain, which makes nothing of it"
                 raise ValueError(msg)
-            self.planes.append(torch.empty(count, own.filters, rows, columns))
+            self.planes.append(torch.empty(rows, columns, own.filters))
             self.gradients += own.describe(layer)
+        self.made = rows, columns
         self.pointers = (ctypes.c_void_p * len(weights))(*(plane.data_ptr() for plane in self.planes))
         self.work = torch.empty(C().chain_room(self.layers, len(self.layers), height, width))
 

@@ -14,8 +14,7 @@ FUNCTIONS = {
     "winograd": (POINTER, *[NUMBER] * 5, POINTER, POINTER, *[NUMBER] * 4, POINTER, POINTER),
     "winograd_weights": (POINTER, *[NUMBER] * 5, POINTER, *[NUMBER] * 3, POINTER, POINTER),
     "winograd_room": (NUMBER, NUMBER),
-    "chain_forward": (POINTER, NUMBER, POINTER, *[NUMBER] * 3, POINTER, POINTER),
-    "chain_back": (POINTER, NUMBER, POINTER, *[NUMBER] * 3, POINTER, POINTER, POINTER),
+    "chain_squares": (POINTER, NUMBER, POINTER, POINTER, *[NUMBER] * 4, ctypes.c_float, POINTER, POINTER),
     "chain_room": (POINTER, NUMBER, NUMBER, NUMBER),
     "chain_bands": (POINTER, NUMBER, POINTER, *[NUMBER] * 6, POINTER, POINTER),
     "bands_room": (POINTER, *[NUMBER] * 5),
@@ -28,4 +27,5 @@ def library() -> ctypes.CDLL | None:
     functions = compiled("kernels/convolution", FUNCTIONS)
     if functions is not None:
         functions.winograd_room.restype = functions.chain_room.restype = functions.bands_room.restype = NUMBER
+        functions.chain_squares.restype = ctypes.c_double
     return functions

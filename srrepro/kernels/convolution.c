@@ -5,8 +5,8 @@
  * `convolve` does as the definition says, without padding; `winograd` takes 64 products for 6x6 outputs of a 3x3 kernel,
  * where the definition takes 324, and for 4x4 outputs of a 5x5 kernel instead of 400 (Lavin and Gray, "Fast Algorithms
  * for Convolutional Neural Networks", arXiv 1509.09308). Each has its gradient by the weights; the gradient by the input
- * is a convolution too, with the filters turned. Last, `chain_forward` and `chain_back` take a whole network through
- * image by image, so that what one layer leaves is still in the cache when the next one takes it.
+ * is a convolution too, with the filters turned. Last, `chain_squares` takes a whole network forth and back image by
+ * image, so that what one layer leaves is still in the cache when the next one takes it.
  */
 
 #include <stdint.h>
@@ -28,14 +28,22 @@ typedef int64_t size; /* not long, which has 32 bits on Windows: the planes of o
 #define HIGHEST 12
 #define MOST_PLANES 1024
 
+#define NEAR 24576 /* floats that are read again and again: a tenth of a usual second-level cache */
+
+static size smaller(size a, size b) { return a < b ? a : b; }
+static size larger(size a, size b) { return a > b ? a : b; }
+
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define LOAD(p) (*(const vec *)(p))
 #define STORE(p, v) (*(vec *)(p) = (v))
 
-/* sums[r][:] = start[r * start_row] + sum over o, i of a[o * a_outer + i * a_inner + r * a_row] * b[o * b_outer + i * b_inner] */
+static inline vec positive(vec v) { return (vec)((v > 0) & (lanes)v); }
+
+/* sums[r][:] = start[r * start_row] + sum over o, i of a[o * a_outer + i * a_inner + r * a_row] * b[o * b_outer + i * b_inner],
+ * then zero for less than zero if `rectify` */
 typedef struct {
-    size outer, inner, a_outer, a_inner, a_row, b_outer, b_inner, start_row, sums_row;
+    size outer, inner, a_outer, a_inner, a_row, b_outer, b_inner, start_row, sums_row, rectify;
 } walk;
 
 typedef void product(const walk *, const float *a, const float *b, const float *start, float *sums);
@@ -59,7 +67,7 @@ typedef void product(const walk *, const float *a, const float *b, const float *
         }                                                                                                              \
         _Pragma("GCC unroll 12") for (int r = 0; r < ROWS; r++)                                                        \
             _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++)                                                    \
-                STORE(sums + r * g->sums_row + v * LANES, sum[r][v]);                                                  \
+                STORE(sums + r * g->sums_row + v * LANES, g->rectify ? positive(sum[r][v]) : sum[r][v]);               \
     }
 #define ROWS_1_TO_6(W) PRODUCT(1, W) PRODUCT(2, W) PRODUCT(3, W) PRODUCT(4, W) PRODUCT(5, W) PRODUCT(6, W)
 #define ROWS_7_TO_12(W) PRODUCT(7, W) PRODUCT(8, W) PRODUCT(9, W) PRODUCT(10, W) PRODUCT(11, W) PRODUCT(12, W)
@@ -98,8 +106,6 @@ static inline float total(vec v) {
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-static inline vec positive(vec v) { return (vec)((v > 0) & (lanes)v); }
-
 /* `columns` values of one filter: every vector of planes that is loaded serves all the pixels that it is a neighbour of. */
 #define SPAN 8
 #define TO_ONE(KERNEL)                                                                                                 \
@@ -132,9 +138,8 @@ static void convolve_row(const float *in, size in_row, size columns, size planes
                          const float *bias, size kernel, size filters, size rectify, float *out) {
     const size length = kernel * planes;
     if (filters > 1) {
-        const walk g = {kernel, length, in_row, 1, planes, length * filters, filters, 0, filters};
+        const walk g = {kernel, length, in_row, 1, planes, length * filters, filters, 0, filters, rectify};
         multiply(&g, columns, filters, in, weights, bias, out);
-        for (size i = 0; rectify && i < columns * filters; i += LANES) STORE(out + i, positive(LOAD(out + i)));
         return;
     }
     if (columns >= SPAN && (kernel == 3 || kernel == 5)) {
@@ -162,6 +167,11 @@ static void convolve_row(const float *in, size in_row, size columns, size planes
 void convolve(const float *in, size first, size last, size height, size width, size planes, const float *weights,
               const float *bias, size kernel, size filters, size rectify, float *out) {
     const size rows = height - kernel + 1, columns = width - kernel + 1;
+    if (kernel == 1) { /* all pixels are one row */
+        convolve_row(in + first * width * planes, 0, (last - first) * width, planes, weights, bias, 1, filters, rectify,
+                     out + first * width * filters);
+        return;
+    }
     for (size row = first; row < last; row++)
         convolve_row(in + (row / rows * height + row % rows) * width * planes, width * planes, columns, planes, weights,
                      bias, kernel, filters, rectify, out + row * columns * filters);
@@ -171,13 +181,16 @@ void convolve(const float *in, size first, size last, size height, size width, s
 void convolve_weights(const float *in, size first, size last, size height, size width, size planes, const float *out,
                       size kernel, size filters, float *weights) {
     const size length = kernel * planes, rows = height - kernel + 1, columns = width - kernel + 1;
-    const walk g = {1, columns, 0, planes, 1, 0, filters, filters, filters};
-    for (size row = first; row < last; row++)
+    const size most = larger(1, NEAR / (width * planes + columns * filters));
+    for (size row = first, some; row < last; row += some) {
+        some = smaller(most, smaller(last - row, rows - row % rows)); /* of one image */
+        const walk g = {some, columns, width * planes, planes, 1, columns * filters, filters, filters, filters, 0};
         for (size i = 0; i < kernel; i++) {
             float *sums = weights + i * length * filters;
             multiply(&g, length, filters, in + (row / rows * height + row % rows + i) * width * planes,
                      out + row * columns * filters, sums, sums);
         }
+    }
 }
 
 /* The gradient before a rectifier that gave `out` (null: there was none), and bias += its sum over the pixels. */
@@ -330,8 +343,6 @@ void winograd_filters_back(const float *transformed, size kernel, size count, fl
                                                               kernel * count, count, count);
 }
 
-static size smaller(size a, size b) { return a < b ? a : b; }
-
 /* The tile's `side` x `side` pixels from (y, x) on, zero beyond the image; copied only where the image ends. */
 static const float *pixels(const float *image, size height, size width, size channels, size y, size x, size side,
                            float *copy, size *row) {
@@ -476,71 +487,81 @@ static room room_of(const layer *layers, size count, size height, size width) {
 
 size chain_room(const layer *layers, size count, size height, size width) {
     const room r = room_of(layers, count, height, width);
-    return r.bordered + 2 * r.gradient + r.tiles;
+    return r.bordered + 3 * r.gradient + r.tiles;
 }
 
-/* planes[i]: what layer i makes of all images */
-void chain_forward(const layer *layers, size count, const float *in, size images, size height, size width,
-                   float *const *planes, float *work) {
-    for (size image = 0; image < images; image++) {
-        const float *from = in + image * height * width * layers->planes;
-        size h = height, w = width;
-        for (size i = 0; i < count; i++) {
-            const layer *l = layers + i;
-            const size rows = grown(l, h), columns = grown(l, w), side = TILE(l->kernel);
-            float *to = planes[i] + image * rows * columns * l->filters;
-            if (in_tiles(l))
-                winograd(from, 0, (rows + side - 1) / side * ((columns + side - 1) / side), h, w, l->planes, l->weights,
-                         l->bias, l->kernel, l->padding, l->filters, l->rectify, to, work);
-            else
-                convolve(bordered(from, h, w, l->planes, l->padding, work), 0, rows, h + 2 * l->padding,
-                         w + 2 * l->padding, l->planes, l->weights, l->bias, l->kernel, l->filters, l->rectify, to);
-            from = to, h = rows, w = columns;
-        }
+/* planes[i]: what layer i makes of an image */
+static void chain_forward(const layer *layers, size count, const float *in, size height, size width,
+                          float *const *planes, float *work) {
+    for (size i = 0; i < count; i++) {
+        const layer *l = layers + i;
+        const size rows = grown(l, height), columns = grown(l, width), side = TILE(l->kernel);
+        if (in_tiles(l))
+            winograd(in, 0, (rows + side - 1) / side * ((columns + side - 1) / side), height, width, l->planes,
+                     l->weights, l->bias, l->kernel, l->padding, l->filters, l->rectify, planes[i], work);
+        else
+            convolve(bordered(in, height, width, l->planes, l->padding, work), 0, rows, height + 2 * l->padding,
+                     width + 2 * l->padding, l->planes, l->weights, l->bias, l->kernel, l->filters, l->rectify,
+                     planes[i]);
+        in = planes[i], height = rows, width = columns;
     }
 }
 
-/* Gradients of all layers from the gradient by the last one's output; `planes` is what chain_forward left. */
-void chain_back(const layer *layers, size count, const float *in, size images, size height, size width,
-                float *const *planes, const float *gradient, float *work) {
+/* Gradients of all layers from `out`, that by the last one's output of `rows` and `columns`; `planes` is what chain_forward
+ * left. */
+static void chain_back(const layer *layers, size count, const float *in, size rows, size columns, float *const *planes,
+                       const float *out, const room *r, float *work) {
     static const float none[MOST_PLANES];
-    const room r = room_of(layers, count, height, width);
-    float *copy = work, *own = copy + r.bordered, *other = own + r.gradient, *tiles = other + r.gradient;
-    size h = height, w = width;
-    for (const layer *l = layers; l < layers + count; l++) h = grown(l, h), w = grown(l, w);
-    const size last_rows = h, last_columns = w;
-    for (size image = 0; image < images; image++) {
-        size rows = last_rows, columns = last_columns;
-        const float *out = gradient + image * rows * columns * layers[count - 1].filters;
-        for (size i = count - 1; i >= 0; i--) {
-            const layer *l = layers + i;
-            const size side = TILE(l->kernel), back = l->kernel - 1 - l->padding;
-            h = rows - 2 * l->padding + l->kernel - 1, w = columns - 2 * l->padding + l->kernel - 1;
-            const float *from = (i ? planes[i - 1] : in) + image * h * w * l->planes;
-            rectify_back(out, l->rectify ? planes[i] + image * rows * columns * l->filters : 0, rows * columns,
-                         l->filters, own, l->for_bias);
-            if (l->rectify) out = own;
-            if (in_tiles(l))
-                winograd_weights(from, 0, (rows + side - 1) / side * ((columns + side - 1) / side), h, w, l->planes, out,
-                                 l->kernel, l->padding, l->filters, l->for_weights, tiles);
-            else if (l->filters == 1) /* the wide side last: the gradient's one plane is moved over the many */
-                convolve_weights(bordered(out, rows, columns, 1, back, copy), 0, h, rows + 2 * back, columns + 2 * back,
-                                 1, from, l->kernel, l->planes, l->for_weights);
-            else
-                convolve_weights(bordered(from, h, w, l->planes, l->padding, copy), 0, rows, h + 2 * l->padding,
-                                 w + 2 * l->padding, l->planes, out, l->kernel, l->filters, l->for_weights);
-            if (i == 0) break;
-            if (in_tiles(l))
-                winograd(out, 0, (h + side - 1) / side * ((w + side - 1) / side), rows, columns, l->filters, l->turned,
-                         none, l->kernel, back, l->planes, 0, other, tiles);
-            else
-                convolve(bordered(out, rows, columns, l->filters, back, copy), 0, h, rows + 2 * back, columns + 2 * back,
-                         l->filters, l->turned, none, l->kernel, l->planes, 0, other);
-            float *const swap = own;
-            own = other, other = swap, out = own;
-            rows = h, columns = w;
-        }
+    float *copy = work, *own = copy + r->bordered, *other = own + r->gradient, *tiles = other + r->gradient;
+    for (size i = count - 1; i >= 0; i--) {
+        const layer *l = layers + i;
+        const size side = TILE(l->kernel), back = l->kernel - 1 - l->padding;
+        const size h = rows - 2 * l->padding + l->kernel - 1, w = columns - 2 * l->padding + l->kernel - 1;
+        const float *from = i ? planes[i - 1] : in;
+        rectify_back(out, l->rectify ? planes[i] : 0, rows * columns, l->filters, own, l->for_bias);
+        if (l->rectify) out = own;
+        if (in_tiles(l))
+            winograd_weights(from, 0, (rows + side - 1) / side * ((columns + side - 1) / side), h, w, l->planes, out,
+                             l->kernel, l->padding, l->filters, l->for_weights, tiles);
+        else if (l->filters == 1) /* the wide side last: the gradient's one plane is moved over the many */
+            convolve_weights(bordered(out, rows, columns, 1, back, copy), 0, h, rows + 2 * back, columns + 2 * back, 1,
+                             from, l->kernel, l->planes, l->for_weights);
+        else
+            convolve_weights(bordered(from, h, w, l->planes, l->padding, copy), 0, rows, h + 2 * l->padding,
+                             w + 2 * l->padding, l->planes, out, l->kernel, l->filters, l->for_weights);
+        if (i == 0) break;
+        if (in_tiles(l))
+            winograd(out, 0, (h + side - 1) / side * ((w + side - 1) / side), rows, columns, l->filters, l->turned, none,
+                     l->kernel, back, l->planes, 0, other, tiles);
+        else
+            convolve(bordered(out, rows, columns, l->filters, back, copy), 0, h, rows + 2 * back, columns + 2 * back,
+                     l->filters, l->turned, none, l->kernel, l->planes, 0, other);
+        float *const swap = own;
+        own = other, other = swap, out = own;
+        rows = h, columns = w;
     }
+}
+
+/* The gradients of `factor` times the sum of squared errors, and that sum. The estimate is what the last layer makes of an
+ * image, added to the image if `residual`; `high` is what it should be. */
+double chain_squares(const layer *layers, size count, const float *in, const float *high, size images, size height,
+                     size width, size residual, float factor, float *const *planes, float *work) {
+    const room r = room_of(layers, count, height, width);
+    size rows = height, columns = width;
+    for (const layer *l = layers; l < layers + count; l++) rows = grown(l, rows), columns = grown(l, columns);
+    const size pixels = rows * columns * layers[count - 1].filters;
+    float *errors = work + r.bordered + 2 * r.gradient + r.tiles;
+    double sum = 0;
+    for (; images > 0; images--, in += height * width * layers->planes, high += pixels) {
+        chain_forward(layers, count, in, height, width, planes, work);
+        for (size i = 0; i < pixels; i++) {
+            const float details = planes[count - 1][i], error = (residual ? in[i] + details : details) - high[i];
+            sum += error * error;
+            errors[i] = error * (2 * factor);
+        }
+        chain_back(layers, count, in, rows, columns, planes, errors, &r, work);
+    }
+    return sum;
 }
 
 /* ---- A network over one large image, band by band: what a layer leaves is read while it is in the cache ---- */
@@ -553,7 +574,6 @@ typedef struct {
     float *kept;
 } place;
 
-static size larger(size a, size b) { return a > b ? a : b; }
 
 static void set_places(const layer *layers, size count, size width, size first, size last, place *places) {
     for (size i = count - 1; i >= 0; i--) {

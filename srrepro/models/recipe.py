@@ -134,6 +134,9 @@ class EuclideanLoss:
     def __call__(self, estimate: Float[Tensor, "n c h w"], high: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().sum() / (2 * len(high))
 
+    def factor(self, _pixels: int) -> float:
+        return 1 / 2
+
 
 @dataclass(frozen=True)
 class SquaredError:
@@ -142,6 +145,9 @@ class SquaredError:
     def __call__(self, estimate: Float[Tensor, "n c h w"], high: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().sum() / len(high)
 
+    def factor(self, _pixels: int) -> float:
+        return 1.0
+
 
 @dataclass(frozen=True)
 class MeanSquaredError:
@@ -149,6 +155,9 @@ class MeanSquaredError:
 
     def __call__(self, estimate: Float[Tensor, "n c h w"], high: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         return (estimate - high).square().mean()
+
+    def factor(self, pixels: int) -> float:
+        return 1 / pixels
 
 
 @dataclass(frozen=True)
@@ -385,6 +394,14 @@ Rates = Callable[[nn.Module], list[dict[str, Any]]]
 """Groups of parameters (`params`), each with the `factor` on the learning rate; every parameter is in exactly one."""
 Clip = Callable[[list[Tensor], float | Tensor], None]
 """Changes gradients in place; it is told the learning rate."""
+
+
+@runtime_checkable
+class OfSquares(Protocol):
+    """A loss that is squared errors times a factor: in C a network is taken forth and back at once for it."""
+
+    def factor(self, pixels: int, /) -> float:
+        """Of a patch of so many pixels, in a batch of one."""
 
 
 @runtime_checkable

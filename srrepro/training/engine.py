@@ -11,14 +11,17 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from srrepro.hardware import ALONE, Hardware
-from srrepro.kernels.chain import IMAGES, Chain
+from srrepro.kernels.chain import Chain
 from srrepro.kernels.convolution import Native, pairs_of
 from srrepro.kernels.oneplane import OnePlane
-from srrepro.models.recipe import Training, images_of
+from srrepro.models.recipe import OfSquares, Training, images_of
 from srrepro.training.portions import Table
 
 Part = tuple[Tensor, list[Tensor]]
 """A loss and its gradients."""
+IMAGES = 16
+"""That a thread takes through a network at a time, layer by layer: enough to be worth a start, few enough that what one
+layer leaves is still near when the next one takes it."""
 LEAST_SHARE = 4_000_000_000
 """Multiply-adds of one pass: with less work, starting PyTorch's operations costs a thread more than it gains."""
 
@@ -69,7 +72,7 @@ class Engine:
                 group.update(fused=True, foreach=False)
         self.parameters = list(self.network.parameters())
         side, channels = training.patches.patch, training.patches.takes.channels
-        self.chain = Chain.of(network, side) if mode == "native" else None
+        self.chain = Chain.of(network, side) if mode == "native" and isinstance(self.loss, OfSquares) else None
         self.pairs = pairs_of(network, channels, side) if mode == "native" else None
         # bfloat16 keeps the library's: of a matrix product each image's sum would be rounded to 8 bits.
         self.one_plane = device != "cpu" and mode in {"eager", "graph"} and hardware.precision != "bfloat16"
@@ -168,8 +171,14 @@ class Engine:
         if self.chain is None:
             return self._shared(self._backward_share, inputs, high)
         self.chain.prepare()
-        loss, gradients = self._shared(partial(self.chain.backward, loss=self.loss), inputs, high)
+        loss, gradients = self._shared(self._chained, inputs, high)
         return loss, self.chain.gradients(gradients)
+
+    def _chained(self, share: int, inputs: Tensor, high: Tensor, *, weight: float) -> Part:
+        assert self.chain is not None, "only a chain is taken through at once"
+        assert isinstance(self.loss, OfSquares), "only squared errors are"
+        factor = self.loss.factor(high[0].numel()) * weight / len(high)
+        return self.chain.backward(share, inputs, high, factor=factor)
 
     def _shared(self, share: Callable[..., Part], inputs: Tensor, high: Tensor) -> Part:
         if self.shares == 1:

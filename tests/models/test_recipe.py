@@ -19,9 +19,11 @@ from srrepro.models.recipe import (
     GaussianInit,
     HeInit,
     LayerRates,
+    MeanSquaredError,
     Muon,
     NewOrder,
     NoAugmentation,
+    OfSquares,
     OneRate,
     OwnInit,
     SquaredError,
@@ -63,6 +65,14 @@ def test_euclidean_loss_by_hand() -> None:
     estimate = torch.tensor([[[[1.0, 2.0]]], [[[0.0, -1.0]]]])
     high = torch.tensor([[[[0.0, 4.0]]], [[[0.5, 0.0]]]])
     assert EuclideanLoss()(estimate, high).item() == pytest.approx((1 + 4 + 0.25 + 1) / (2 * 2))
+
+
+@pytest.mark.parametrize("loss", [EuclideanLoss(), SquaredError(), MeanSquaredError()], ids=str)
+def test_losses_of_squares_know_their_factor(loss: OfSquares) -> None:
+    assert isinstance(loss, OfSquares)
+    estimate, high = (torch.rand(5, 1, 3, 4) for _ in range(2))
+    squares = (estimate - high).square().sum().item()
+    assert squares * loss.factor(12) / 5 == pytest.approx(loss(estimate, high).item(), rel=1e-6)
 
 
 def test_euclidean_loss_is_a_mean_over_patches_and_a_sum_over_pixels() -> None:

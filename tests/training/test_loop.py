@@ -27,7 +27,6 @@ from srrepro.errors import Diverged, InputError, OutOfTime, Stopped
 from srrepro.evaluation import measure as evaluation
 from srrepro.evaluation.upscaler import Upscaler
 from srrepro.hardware import PLAIN, Hardware, Mode, Precision
-from srrepro.kernels import chain
 from srrepro.models.recipe import (
     LOW,
     SGD,
@@ -116,6 +115,8 @@ SOAP_RUN, SGD_RUN = (Run(recipe=recipe, scale=3, log_points=LOG_POINTS) for reci
 VDSR_RUN, MUON_RUN = (Run(recipe=r, log_points=LOG_POINTS) for r in (VDSR_RECIPE, tiny_vdsr("vdsr-t91-muon")))
 # As many filters as the convolutions in C are made for.
 NATIVE_RECIPE = replace(VDSR_RECIPE, name="vdsr-t91-native", network=VeryDeep(depth=4, filters=16))
+# Its loss is not of squares, so that its layers are taken one by one.
+ABSOLUTE_RECIPE = with_training(replace(NATIVE_RECIPE, name="vdsr-t91-absolute"), loss=torch.nn.functional.l1_loss)
 NATIVE_RUN = Run(recipe=NATIVE_RECIPE, hardware=FASTEST, log_points=LOG_POINTS)
 # Twenty layers on all of T91, by the recipe as it is but for its length; Set5 stands in for val20, which takes minutes.
 WHOLE_VDSR_RUN, WHOLE_MUON_RUN = (
@@ -794,7 +795,9 @@ def test_rates_and_flags_are_the_engines_when_a_state_comes_from_elsewhere() -> 
     ours.step(*batch, lr=1e-3)
 
 
-@pytest.mark.parametrize("recipe", [SGD_RECIPE, VDSR_RECIPE], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [SGD_RECIPE, VDSR_RECIPE, NATIVE_RECIPE, ABSOLUTE_RECIPE], ids=lambda recipe: recipe.name
+)
 @pytest.mark.parametrize("mode", ["eager", FASTEST.mode])
 def test_the_engine_takes_the_plain_step(recipe: Recipe, mode: Mode) -> None:
     """In any mode the same mathematics, to float rounding: clipping, layers' rates and momentum included."""
@@ -806,6 +809,7 @@ def test_the_engine_takes_the_plain_step(recipe: Recipe, mode: Mode) -> None:
     ours.load_state_dict(plainly.state_dict())
     optimiser = training.optimiser(training.rates(plainly))
     fast = Engine(ours, training, Hardware(precision="float32", mode=mode))
+    assert (fast.chain is not None) == (recipe is NATIVE_RECIPE and mode == "native")
     patch, label = training.patches.patch, training.patches.label
     for lr in (1e-3, 1e-3, 1e-4):
         batch = torch.rand(6, 1, patch, patch), torch.rand(6, 1, label, label)
@@ -1311,7 +1315,7 @@ def test_a_run_may_go_on_with_other_memory(
 def test_threads_share_a_batch(shares: int, precision: Precision, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one alone, to float rounding; and the same every time, whichever thread is ready first."""
     monkeypatch.setattr(engine, "LEAST_SHARE", 1)
-    monkeypatch.setattr(chain, "IMAGES", 2)
+    monkeypatch.setattr(engine, "IMAGES", 2)
     training = replace(VDSR_RECIPE.training, batch=7)  # shares need not be alike
     torch.manual_seed(0)
     batch = torch.rand(7, 1, 11, 11), torch.rand(7, 1, 11, 11)
