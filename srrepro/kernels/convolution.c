@@ -368,7 +368,7 @@ static void tiles(const float *in, size begin, size end, size height, size width
     const size side = TILE(kernel), down = (rows + side - 1) / side, across = (columns + side - 1) / side;
     const size from = TILES * planes | 16, to = TILES * filters | 16; /* 16: no two points on one line of the cache */
     float *values = work, *sums = values + POINTS * from, *tile = sums + POINTS * to;
-    const walk g = {1, planes, 0, 1, planes, 0, filters, 0, filters};
+    const walk g = {1, planes, 0, 1, planes, 0, filters, 0, filters, 0};
     static const float none[MOST_PLANES];
     const size parts = (end - begin + TILES - 1) / TILES; /* of nearly equal size */
     for (size part = 0, first = begin, here; part < parts; part++, first += here) {
@@ -430,7 +430,7 @@ void winograd_weights(const float *in, size begin, size end, size height, size w
             (kernel == 3 ? transpose_output_3 : transpose_output_5)(square, row, filters, sums + t * filters,
                                                                     REACH * to, to, filters);
         }
-        const walk g = {1, here, 0, planes, 1, 0, filters, filters, filters};
+        const walk g = {1, here, 0, planes, 1, 0, filters, filters, filters, 0};
         for (size p = 0; p < POINTS; p++) {
             float *gradient = transformed + p * planes * filters;
             multiply(&g, planes, filters, values + p * from, sums + p * to, gradient, gradient);
