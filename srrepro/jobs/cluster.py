@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,8 +115,16 @@ class _Work:
                         yield self._told(at_once)
                 yield from self._arrived()
                 shown = self.ray.get(self.depot.progress.remote())
+                if self.suite.workspace.deadline.passed:
+                    self._leave_what_waits(shown)
                 out = {errand.title for errand, _ in self.out.values()}
                 board.show(self.ended, {title: how for title, how in shown.items() if title in out})
+
+    def _leave_what_waits(self, begun: Container[str]) -> None:
+        """Jobs under way know when to stop; those that no node has begun would wait on."""
+        for reference, (errand, _) in self.out.items():
+            if errand.title not in begun:
+                self.ray.cancel(reference)
 
     def stopped(self) -> Iterator[Attempt]:
         """Ask all that is out to stop, and take in what comes back."""
