@@ -55,11 +55,11 @@ class Chain:
 
         Raises
         ------
-        ValueError : images of other numbers or of several planes, smaller than the network makes something of, or
-            labels of another size than it makes: in C they would be read beyond their end.
+        ValueError : no images; images of other numbers, of several planes, or smaller than the network makes something
+            of; labels of another size than it makes. In C they would be read beyond their end.
         """
         count, planes, height, width = inputs.shape
-        if inputs.dtype is not torch.float32 or planes != 1:
+        if inputs.dtype is not torch.float32 or planes != 1 or count < 1:
             msg = f"a chain takes images of one plane in float32, not {tuple(inputs.shape)} in {inputs.dtype}"
             raise ValueError(msg)
         room = self._room(share, height, width)

@@ -108,7 +108,7 @@ NETWORKS = [
     network=st.sampled_from(NETWORKS),
     height=st.integers(1, 30),
     width=st.integers(1, 30),
-    images=st.integers(1, 3),
+    images=st.integers(1, 3) | st.just(17),
 )
 def chains(network, height, width, images):
     counted("chains")

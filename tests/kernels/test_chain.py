@@ -199,11 +199,12 @@ def test_layers_that_the_c_functions_do_not_know_are_left_to_autograd() -> None:
     "inputs",
     [
         torch.zeros(2, 1, 12, 13),
+        torch.zeros(0, 1, 21, 21),
         torch.zeros(2, 2, 21, 21),
         torch.zeros(2, 1, 21, 21).double(),
         torch.zeros(2, 1, 21, 21),
     ],
-    ids=["small", "planes", "double", "labels as large as the images"],
+    ids=["small", "none", "planes", "double", "labels as large as the images"],
 )
 def test_what_a_chain_makes_nothing_of_is_refused(inputs: Tensor) -> None:
     """In C it would be read beyond its end."""
@@ -211,3 +212,10 @@ def test_what_a_chain_makes_nothing_of_is_refused(inputs: Tensor) -> None:
     chain.prepare()
     with pytest.raises(ValueError, match="chain"):
         chain.backward(0, inputs, inputs, factor=1.0)
+
+
+def test_no_images_are_refused_though_their_labels_would_fit() -> None:
+    chain = chain_of(ThreeLayers(kernels=(9, 1, 5))(3).train())
+    chain.prepare()
+    with pytest.raises(ValueError, match="a chain takes images"):
+        chain.backward(0, torch.zeros(0, 1, 21, 21), torch.zeros(0, 1, 9, 9), factor=1.0)
