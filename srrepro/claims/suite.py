@@ -38,8 +38,9 @@ def _both(*texts: Text) -> Text:
 
 
 UNDECIDED = Text(
-    "Not decided: a run is lacking, seeds disagree, or the difference is within its interval. The rows say which.",
-    "未定：缺少训练、各种子不一致，或差异在区间之内。原因见表。",
+    "Not decided as a whole: a run is lacking, seeds disagree, or a difference is within its interval. Rows that hold "
+    "or do not hold stand by themselves.",
+    "整体未定：缺少训练、各种子不一致，或某个差异在区间之内。已判定成立或不成立的行各自有效。",
 )
 
 TRAINING_SET = Claim(

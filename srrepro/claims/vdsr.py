@@ -84,8 +84,18 @@ NOTES_TRAINING = replace(SHORT, init=OwnInit(), loss=MeanSquaredError(), clip=No
 STEPS = (
     ("short", "the notes' version", "笔记版本", NOTES_TRAINING),
     ("short-he", "with He's initialisation", "改用 He 初始化", replace(NOTES_TRAINING, init=HeInit())),
-    ("short-he-sum", "and the paper's loss", "再改用论文的损失", replace(SHORT, clip=None)),
-    ("short-he-sum-clip", "and clipping", "再加梯度裁剪", SHORT),
+    (
+        "short-he-sum",
+        "with He's initialisation and the paper's loss",
+        "改用 He 初始化与论文的损失",
+        replace(SHORT, clip=None),
+    ),
+    (
+        "short-he-sum-clip",
+        "with He's initialisation, the paper's loss and clipping",
+        "改用 He 初始化、论文的损失与梯度裁剪",
+        SHORT,
+    ),
 )
 PATH = tuple(variant(VDSR_NOTES, name, training, NOTES_NETWORK) for name, _, _, training in STEPS)
 NOTES = PATH[0]
@@ -96,8 +106,8 @@ def _stops(change: Change, *, main: bool) -> Comparison:
     return Comparison(
         name=change.name,
         statement=Text(
-            f"In the paper's version, {change.en} alone costs more than {BOUND_DB} dB.",
-            f"在论文版本中，仅“{change.zh}”就损失超过 {BOUND_DB} dB。",
+            f"One change to the paper's version costs more than {BOUND_DB} dB: {change.en}.",
+            f"论文版本只改一处就损失超过 {BOUND_DB} dB：{change.zh}。",
         ),
         claimed=PAPERS_ARM,
         other=arm(change.en, change.zh, change.variant),
