@@ -12,8 +12,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -24,7 +23,6 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
-from srrepro.ahead import ahead
 from srrepro.data.registry import CANNOT_LOCK, FULL, DataFolder, fetch, members
 from srrepro.errors import InputError
 from srrepro.models.recipe import INTERPOLATED, Input
@@ -114,8 +112,10 @@ class EvaluationShape:
 
 
 S = TypeVar("S", TrainingShape, EvaluationShape)
-Fill = Callable[[h5py.File, S, Sequence[Path], Callable[[], None]], "_Content"]
-"""Puts images into a file, and asks after each whether it could be written."""
+Sums = dict[str, "hashlib._Hash"]
+"""Of what was written, by dataset."""
+Fill = Callable[[h5py.File, S, Sequence[Path], Callable[[], None]], tuple[str, Sums]]
+"""Puts images into a file, asks after each whether it could be written, and gives digests."""
 
 
 class TrainingPatches(NamedTuple):
@@ -249,12 +249,12 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
         with file_part(path, flushed=True) as part:
             with _Disk(part, "w+") as disk:
                 with h5py.File(disk, "w", libver="latest", userblock_size=SEAL) as file:
-                    content = fill(file, shape, paths, disk.check)
-                    file.attrs.update({**shape.attributes(), "digest": content.digest})
+                    digest, sums = fill(file, shape, paths, disk.check)
+                    file.attrs.update({**shape.attributes(), "digest": digest})
                 disk.check()
             _seal(part)
             flush(part)
-            _read_back(part, content)
+            _read_back(part, sums, digest)
     except OSError as error:
         known = _in_the_way(error) or f"could not be written: {reason(error)}. Is the disk full?"
         msg = f"The store {path} was to be built, but {known}"
@@ -331,35 +331,7 @@ def _has_broken_seal(path: Path) -> bool:
     return False
 
 
-class _Content:
-    """What was put into a store, in its order, which is what the digest is of: texts, and rows of datasets."""
-
-    def __init__(self) -> None:
-        self._sum = hashlib.sha256()
-        self._parts: list[bytes | tuple[str, slice]] = []
-
-    def note(self, text: bytes) -> None:
-        self._sum.update(text)
-        self._parts.append(text)
-
-    def put(self, dataset: h5py.Dataset, rows: slice, values: ndarray) -> None:
-        dataset[rows] = values
-        self._sum.update(np.ascontiguousarray(values).data)
-        self._parts.append((dataset.name, rows))
-
-    @property
-    def digest(self) -> str:
-        return self._sum.hexdigest()
-
-    def is_in(self, file: h5py.File) -> bool:
-        """Whether a file has the digest, and what gives it."""
-        found = hashlib.sha256()
-        for part in self._parts:
-            found.update(part if isinstance(part, bytes) else np.ascontiguousarray(file[part[0]][part[1]]).data)
-        return str(file.attrs["digest"]) == self.digest == found.hexdigest()
-
-
-def _read_back(part: Path, content: _Content) -> None:
+def _read_back(part: Path, sums: Sums, digest: str) -> None:
     """What was written must be there, whatever HDF5 said when it was closed: on a full disk it may say nothing.
 
     Raises
@@ -367,11 +339,11 @@ def _read_back(part: Path, content: _Content) -> None:
     OSError : it is not.
     """
     try:
-        with ThreadPoolExecutor(1) as pool:
-            broken = pool.submit(_has_broken_seal, part)
-            with h5py.File(part, "r", locking=False) as file:
-                right = content.is_in(file)
-            right = right and not broken.result()
+        with h5py.File(part, "r", locking=False) as file:
+            right = file.attrs["digest"] == digest and all(
+                _sum_of(file[name]).digest() == expected.digest() for name, expected in sums.items()
+            )
+        right = right and not _has_broken_seal(part)
     except Exception as error:  # HDF5 has many for what it cannot read
         msg = "what was written cannot be read"
         raise OSError(msg) from error
@@ -380,7 +352,17 @@ def _read_back(part: Path, content: _Content) -> None:
         raise OSError(msg)
 
 
-def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path], check: Callable[[], None]) -> _Content:
+def _sum_of(dataset: h5py.Dataset) -> "hashlib._Hash":
+    found = hashlib.sha256()
+    for start in range(0, len(dataset), CHUNK):
+        found.update(np.ascontiguousarray(dataset[start : start + CHUNK]).data)
+    return found
+
+
+def _fill_training(
+    file: h5py.File, shape: TrainingShape, paths: Sequence[Path], check: Callable[[], None]
+) -> tuple[str, Sums]:
+    digest = hashlib.sha256()
     takes, channels = _plane(shape), (3,) if shape.takes.channels == 3 else ()
     columns = {
         name: file.create_dataset(
@@ -393,44 +375,42 @@ def _fill_training(file: h5py.File, shape: TrainingShape, paths: Sequence[Path],
         )
         for name, side, dtype in ((takes, shape.side, np.float32), ("high", shape.patch, np.uint8))
     }
-
-    def cut(scale: int, path: Path) -> dict[str, ndarray]:
+    sums = {name: hashlib.sha256() for name in columns}
+    count = 0
+    todo = [(scale, path) for scale in shape.scales for path in paths]
+    for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
         planes = degrade(images.read(path), scale, shape.degradation)
         if planes.reference.ndim != 2 + len(channels):
             msg = f"{path} is grey, and patches were to be RGB. Name a protocol that makes grey images RGB."
             raise InputError(msg)
         inputs = take_patches(getattr(planes, takes), patch=shape.side, stride=shape.stride // shape.ratio)
-        return {takes: inputs, "high": take_patches(planes.reference, patch=shape.patch, stride=shape.stride)}
-
-    content, count = _Content(), 0
-    todo = [(scale, path) for scale in shape.scales for path in paths]
-    with closing(ahead((scale, cut(scale, path)) for scale, path in todo)) as done:
-        for scale, patches in track(done, f"cutting {shape.set} into patches", total=len(todo)):
-            rows = slice(count, count := count + len(patches["high"]))
-            for name, column in columns.items():
-                column.resize(count, axis=0)
-                content.put(column, rows, patches[name])
-            # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
-            content.note(np.full(len(patches["high"]), scale, np.uint8).tobytes())
-            check()
-    return content
+        high = take_patches(planes.reference, patch=shape.patch, stride=shape.stride)
+        for name, values in ((takes, inputs), ("high", high)):
+            columns[name].resize(count + len(values), axis=0)
+            columns[name][count:] = values
+            digest.update(np.ascontiguousarray(values).data)
+            sums[name].update(np.ascontiguousarray(values).data)
+        # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
+        digest.update(np.full(len(high), scale, np.uint8).data)
+        count += len(high)
+        check()
+    return digest.hexdigest(), sums
 
 
 def _fill_evaluation(
     file: h5py.File, shape: EvaluationShape, paths: Sequence[Path], check: Callable[[], None]
-) -> _Content:
-    content = _Content()
-    with closing(ahead(degrade(images.read(path), shape.scale, shape.degradation) for path in paths)) as done:
-        todo = track(zip(paths, done, strict=True), f"degrading {shape.set} x{shape.scale}", total=len(paths))
-        for number, (path, planes) in enumerate(todo):
-            group = file.create_group(f"images/{number:04}")
-            group.attrs["name"] = path.name
-            content.note(path.name.encode())
-            for name, plane in planes._asdict().items():
-                dataset = group.create_dataset(name, plane.shape, plane.dtype, chunks=plane.shape, fletcher32=True)
-                content.put(dataset, slice(None), plane)
-            check()
-    return content
+) -> tuple[str, Sums]:
+    digest, sums = hashlib.sha256(), {}
+    for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
+        group = file.create_group(f"images/{number:04}")
+        group.attrs["name"] = path.name
+        digest.update(path.name.encode())
+        for name, plane in degrade(images.read(path), shape.scale, shape.degradation)._asdict().items():
+            group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
+            digest.update(np.ascontiguousarray(plane).data)
+            sums[f"{group.name}/{name}"] = hashlib.sha256(np.ascontiguousarray(plane).data)
+        check()
+    return digest.hexdigest(), sums
 
 
 def _open(path: Path, expected: Attributes) -> h5py.File:

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from srrepro.ahead import ahead
 from srrepro.data.stores import Example, prepare_training
 from srrepro.errors import InputError, OutOfTime, Stopped
 from srrepro.evaluation.measure import TestSet, mean_psnr
@@ -28,7 +27,7 @@ from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Stretch
 from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Engine
-from srrepro.training.feed import Course
+from srrepro.training.feed import Course, ahead
 from srrepro.training.following import following
 from srrepro.training.portions import Table, portions
 from srrepro.training.run import Run
