@@ -511,6 +511,7 @@ def claims(canvas: Canvas, data: Data) -> str:
     axes.axvline(0, color=LIGHT["quiet"], linewidth=0.8)
     names = [f"{row['claim']}: {row['row']}" for row in table.to_dict("records")]
     axes.set_yticks(range(len(table)), names, fontsize=9)
+    axes.set_ylim(-0.7, len(table) - 0.3)  # a margin of a share would grow with the rows
     axes.set_xlabel("ahead, dB")
     said = table["verdict"].value_counts()
     handles = [_mark(verdict, *VERDICTS[verdict]) for verdict in VERDICTS if verdict in said]
