@@ -93,8 +93,8 @@ TOLD = {
     "speed": (
         "Quality against time",
         "One image of 1280×720, in float32. Left is faster. native is the C code of this project, plain is PyTorch as "
-        "most people write it, onnxruntime and openvino are other engines. The decibels are those of the network's best "
-        "weights here. Lines of one network lie beside each other.",
+        "most people write it, onnxruntime and openvino are other engines. The decibels are those of the best weights "
+        "of a network here. Lines of one network lie beside each other.",
     ),
     "claims": (
         "What the practice notes claim",
