@@ -48,16 +48,13 @@ class _Reader:
         _check(depth <= DEEPEST and self.values <= MOST, "it is nested too deeply or has too many values")
         if isinstance(node, h5py.Group):
             return self.members(node, depth)
-        _check(node.shape is not None, f"{node.name} has no values")
+        if (problem := _problem(node)) is not None:
+            msg = f"{node.name} {problem}"  # said only here: HDF5 searches the whole file for a name
+            raise ValueError(msg)
         self.bytes += max(int(node.nbytes), math.prod(node.chunks or ()) * node.dtype.itemsize)
         _check(self.bytes <= LARGEST, f"its arrays take more than {LARGEST >> 20} MiB")
-        _check(not node.external and not node.is_virtual, f"{node.name} lies in another file")
-        how = node.id.get_create_plist()
-        filters = {how.get_filter(place)[0] for place in range(how.get_nfilters())}
-        _check(filters <= FILTERS, f"{node.name} is compressed in a way that MATLAB does not use")
         kind = bytes(node.attrs.get("MATLAB_class", b""))
-        refers = h5py.check_ref_dtype(node.dtype) is h5py.Reference  # a cell, or a field of an array of structs
-        _check(refers or node.dtype.kind in "biuf", f"{node.name} holds {node.dtype}")
+        refers = _refers(node)
         _check(not refers or self.values + node.size <= MOST, "it has too many values")
         array = np.asarray(node[()])
         if "MATLAB_empty" in node.attrs:  # then the shape stands in place of the values
@@ -65,6 +62,24 @@ class _Reader:
         if refers:
             return [self.value(self.file[reference], depth + 1) for reference in array.reshape(-1)]
         return array.astype("<u2").tobytes().decode("utf-16-le", "replace") if kind == b"char" else array.T
+
+
+def _refers(node: h5py.Dataset) -> bool:
+    """Whether it is a cell, or a field of an array of structs."""
+    return h5py.check_ref_dtype(node.dtype) is h5py.Reference
+
+
+def _problem(node: h5py.Dataset) -> str | None:
+    if node.shape is None:
+        return "has no values"
+    if node.external or node.is_virtual:
+        return "lies in another file"
+    how = node.id.get_create_plist()
+    if not {how.get_filter(place)[0] for place in range(how.get_nfilters())} <= FILTERS:
+        return "is compressed in a way that MATLAB does not use"
+    if not (_refers(node) or node.dtype.kind in "biuf"):
+        return f"holds {node.dtype}"
+    return None
 
 
 def _check(fine: bool, problem: str) -> None:

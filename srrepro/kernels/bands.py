@@ -14,7 +14,7 @@ from torch import nn
 
 from srrepro.kernels.chain import CLayer
 from srrepro.kernels.convolution import POINTS, C, in_tiles, share
-from srrepro.kernels.tracing import Layer, traced
+from srrepro.kernels.tracing import Layer, Sign, traced
 from srrepro.models.recipe import INTERPOLATED, takes
 
 PROBE = 16
@@ -62,9 +62,9 @@ class Weights:
 
 
 class Bands:
-    """The layers of a network, whether its input is added to what they make, and what is around an image."""
+    """The layers of a network, how what they make is added to its input, and what is around an image."""
 
-    def __init__(self, layers: list[Layer], *, residual: bool, repeated: bool) -> None:
+    def __init__(self, layers: list[Layer], *, residual: Sign, repeated: bool) -> None:
         self.layers = layers
         self.weights = [Weights(layer) for layer in layers]
         self.residual = residual
@@ -117,7 +117,7 @@ class Bands:
                 )  # fmt: skip
 
         share(threads, stripes, some)
-        return image + out if self.residual else out
+        return image + self.residual * out if self.residual else out
 
     def least(self) -> int:
         """Bytes that even the narrowest stripe takes."""

@@ -26,7 +26,7 @@ class CLayer(ctypes.Structure):
 class Chain:
     """The layers of a network, and whether its input is added to what the last of them makes."""
 
-    def __init__(self, layers: list[Layer], residual: bool) -> None:
+    def __init__(self, layers: list[Layer], *, residual: bool) -> None:
         self.weights = [Weights(layer) for layer in layers]
         self.residual = residual
         self.rooms: dict[int, Room] = {}
@@ -35,12 +35,12 @@ class Chain:
     def of(cls, network: nn.Module, side: int) -> "Chain | None":
         """The network as a chain, found by taking an image of that side through it; None if it is more than that.
 
-        Only luminance is chained.
+        Only luminance is chained, and nothing that subtracts what its layers make.
         """
         found = traced(network, side) if takes(network).channels == 1 else None
-        if found is None or found.shape[1] != 1 or any(layer.border for layer in found.layers):
+        if found is None or found.shape[1] != 1 or any(layer.border for layer in found.layers) or found.residual < 0:
             return None
-        return cls(found.layers, found.residual)
+        return cls(found.layers, residual=found.residual == 1)
 
     def prepare(self) -> None:
         """Take the weights of now, for one step of all threads."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +27,16 @@ class Layer:
     rectify: bool = False
 
 
+Sign = Literal[-1, 0, 1]
+"""With which what the layers make is added to their input; 0 where it stands alone."""
+
+
 @dataclass(frozen=True)
 class Trace:
-    """The layers that an image goes through, whether it is added to what they make, and the shape that comes out."""
+    """The layers that an image goes through, how what they make is added to it, and the shape that comes out."""
 
     layers: list[Layer]
-    residual: bool
+    residual: Sign
     shape: tuple[int, ...]
 
 
@@ -56,7 +60,7 @@ class _Tracing(TorchFunctionMode):
         self.inputs = self.last = inputs
         self.layers: list[Layer] = []
         self.border, self.mode = 0, ""
-        self.residual = False
+        self.residual: Sign = 0
         self.chained = True
 
     def __torch_function__(
@@ -74,13 +78,18 @@ class _Tracing(TorchFunctionMode):
             self._note_border(*args, **(kwargs or {}))
         elif func is relu and given and self.layers and not (self.border or self.layers[-1].rectify):
             self.layers[-1].rectify = True
-        elif getattr(func, "__name__", "") == "add" and len(args) == 2 and not kwargs and not self.residual:
-            self.residual = True  # the input, added to the last layer's output
-            self.chained &= {id(args[0]), id(args[1])} == {id(self.inputs), id(self.last)}
+        elif getattr(func, "__name__", "") in {"add", "sub"} and len(args) == 2 and not kwargs and not self.residual:
+            self._note_sum(*args, subtracted=func.__name__ == "sub")
         else:
             self.chained = False
         self.last = out
         return out
+
+    def _note_sum(self, one: Any, other: Any, *, subtracted: bool) -> None:
+        """The last layer's output, added to the input or, behind it, subtracted from it."""
+        self.residual = -1 if subtracted else 1
+        swapped = one is self.last and other is self.inputs and not subtracted
+        self.chained &= swapped or (one is self.inputs and other is self.last)
 
     def _note_border(
         self, _planes: Tensor, sides: tuple[int, ...], mode: str = "constant", value: float | None = None

@@ -36,6 +36,7 @@ class DnCNN(nn.Module):
     """
 
     takes = INTERPOLATED
+    chain = True
 
     def __init__(self, shape: Denoiser) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from torch.nn.functional import pad, relu
 from srrepro import models
 from srrepro.kernels.bands import Bands
 from srrepro.kernels.compiled import library
+from srrepro.models.dncnn import Denoiser
 from srrepro.models.recipe import INTERPOLATED
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler")
@@ -24,7 +25,7 @@ class Chain(nn.Module):
     takes, chain = INTERPOLATED, True
 
     def __init__(
-        self, kernels: list[int], planes: list[int], *, border: Literal["zeros", "replicate"], residual: bool = False
+        self, kernels: list[int], planes: list[int], *, border: Literal["zeros", "replicate"], residual: int = 0
     ) -> None:
         super().__init__()
         self.border, self.residual = border, residual
@@ -42,7 +43,9 @@ class Chain(nn.Module):
             side = layer.kernel_size[0] // 2 - layer.padding[0]
             hidden = layer(pad(hidden, (side,) * 4, mode="replicate") if side else hidden)
             hidden = hidden if layer is self.layers[-1] else relu(hidden)
-        return image + hidden if self.residual else hidden
+        if self.residual == 0:
+            return hidden
+        return image + hidden if self.residual == 1 else image - hidden
 
 
 def bands_of(network: nn.Module) -> Bands:
@@ -64,7 +67,7 @@ def beside(network: nn.Module, shape: tuple[int, int], *, tolerance: float = 2e-
     kernels=st.lists(st.sampled_from([1, 3, 5, 9]), min_size=2, max_size=5),
     planes=st.lists(st.sampled_from([16, 32]), min_size=4, max_size=4),
     border=st.sampled_from(["zeros", "replicate"]),
-    residual=st.booleans(),
+    residual=st.sampled_from([0, 1, -1]),
     shape=st.tuples(st.integers(1, 60), st.integers(1, 150)),
     threads=st.integers(1, 3),
     memory=st.sampled_from([None, 1, 1 << 20]),
@@ -73,7 +76,7 @@ def test_bands_give_what_the_network_gives(
     kernels: list[int],
     planes: list[int],
     border: Literal["zeros", "replicate"],
-    residual: bool,
+    residual: int,
     shape: tuple[int, int],
     threads: int,
     memory: int | None,
@@ -93,6 +96,11 @@ def test_networks_of_the_house_are_computed_in_bands(name: str) -> None:
     beside(network, (40, 90), threads=2)
 
 
+def test_what_subtracts_its_layers_is_computed_in_bands() -> None:
+    torch.manual_seed(0)
+    beside(Denoiser(depth=4)(3).eval(), (40, 90), threads=2)
+
+
 def test_weights_of_now_are_used() -> None:
     network = Chain([3, 3], [1, 16, 1], border="zeros").eval()
     image = np.ones((8, 8), np.float32)
@@ -107,9 +115,19 @@ class _RectifiedLast(Chain):
         return relu(super().forward(image))
 
 
+class _AddedTo(Chain):
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) + image
+
+
 class _Halved(Chain):
     def forward(self, image: Tensor) -> Tensor:
         return super().forward(image) / 2
+
+
+class _LessTheImage(Chain):
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) - image
 
 
 class _Valid(Chain):
@@ -121,7 +139,11 @@ def test_a_last_rectifier_belongs_to_its_layer() -> None:
     beside(_RectifiedLast([3, 5], [1, 16, 1], border="replicate").eval(), (20, 40), threads=1)
 
 
-@pytest.mark.parametrize("kind", [_Halved, _Valid])
+def test_a_sum_has_no_order() -> None:
+    beside(_AddedTo([3, 5], [1, 16, 1], border="zeros").eval(), (20, 40), threads=1)
+
+
+@pytest.mark.parametrize("kind", [_Halved, _LessTheImage, _Valid])
 def test_what_is_more_than_a_chain_is_none(kind: type[Chain]) -> None:
     assert Bands.of(kind([3, 3], [1, 16, 1], border="zeros").eval()) is None
 

@@ -164,6 +164,8 @@ class Odd(nn.Module):
         out: Tensor = self.layers[2](first if what == "a layer passed by" else second)
         if what == "a residual":
             return inputs + out
+        if what == "a residual, subtracted":
+            return inputs - out
         if what == "a residual, twice":
             return inputs + (inputs + out)
         return out.clamp(0, 1) if what == "a clamp at the end" else out
@@ -184,7 +186,7 @@ def test_a_plain_network_is_a_chain(what: str) -> None:
     "what",
     [
         "a scaled input", "a layer used twice", "a skip inside", "a border", "another activation", "a layer passed by",
-        "a residual, twice", "a clamp at the end", "a layer that is not used",
+        "a residual, subtracted", "a residual, twice", "a clamp at the end", "a layer that is not used",
     ],
 )  # fmt: skip
 def test_what_is_more_than_a_chain_is_left_to_autograd(what: str) -> None:
