@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.stats import t
+from scipy.special import stdtrit  # scipy.stats has it, too, and takes half a second to import
 
 from srrepro.claims.claim import Verdict
 
@@ -41,7 +41,7 @@ def over_seeds(differences: Float[ndarray, " seeds"]) -> Estimate:
     half = math.inf
     if len(differences) > 1:
         spread = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-        half = float(t.ppf((1 + COVERAGE) / 2, len(differences) - 1)) * spread
+        half = float(stdtrit(len(differences) - 1, (1 + COVERAGE) / 2)) * spread
     return Estimate(value, value - half, value + half, tuple(map(float, differences)))
 
 
