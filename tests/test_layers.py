@@ -16,7 +16,7 @@ ORDER = (
     *("jobs", "options", "verbs", "cli", "__main__"),
 )
 """From the ground up; what stands in one place may not import each other."""
-ANYONE_MAY_IMPORT = ("errors", "plain", "progress", "compiling", "git", "whole")
+ANYONE_MAY_IMPORT = ("aside", "errors", "plain", "progress", "compiling", "git", "whole")
 WANT_THE_VERSION = {
     ("cli",),
     ("evaluation", "export"),

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
+from srrepro.aside import aside
 from srrepro.data.registry import CANNOT_LOCK, FULL, DataFolder, fetch, members
 from srrepro.errors import InputError
 from srrepro.models.recipe import INTERPOLATED, Input
@@ -254,7 +256,9 @@ def _build(path: Path, shape: S, paths: Sequence[Path], fill: Fill[S]) -> None:
                 disk.check()
             _seal(part)
             flush(part)
-            _read_back(part, sums, digest)
+            with aside() as do_aside:
+                do_aside(partial(_check_seal, part))
+                _read_back(part, sums, digest)
     except OSError as error:
         known = _in_the_way(error) or f"could not be written: {reason(error)}. Is the disk full?"
         msg = f"The store {path} was to be built, but {known}"
@@ -301,12 +305,19 @@ def _seal(part: Path) -> None:
         file.write(_seal_of(part))
 
 
+def _check_seal(part: Path) -> None:
+    """The file must be what was sealed. Errors as `_read_back`."""
+    if _has_broken_seal(part):
+        raise OSError(_NOT_WHAT_IS_READ)
+
+
 def _seal_of(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(SEAL)
         return (_SEALED + hashlib.file_digest(file, "sha256").hexdigest().encode()).ljust(SEAL, b"\n")
 
 
+_NOT_WHAT_IS_READ = "what was written is not what is read"
 _SOUND: dict[Path, tuple[int, ...]] = {}
 """Stores whose seal this process has found to be right, as they were then."""
 
@@ -340,23 +351,26 @@ def _read_back(part: Path, sums: Sums, digest: str) -> None:
     """
     try:
         with h5py.File(part, "r", locking=False) as file:
+            found = _sums_of(file, list(sums))
             right = file.attrs["digest"] == digest and all(
-                _sum_of(file[name]).digest() == expected.digest() for name, expected in sums.items()
+                found[name].digest() == expected.digest() for name, expected in sums.items()
             )
-        right = right and not _has_broken_seal(part)
     except Exception as error:  # HDF5 has many for what it cannot read
         msg = "what was written cannot be read"
         raise OSError(msg) from error
     if not right:
-        msg = "what was written is not what is read"
-        raise OSError(msg)
+        raise OSError(_NOT_WHAT_IS_READ)
 
 
-def _sum_of(dataset: h5py.Dataset) -> "hashlib._Hash":
-    found = hashlib.sha256()
-    for start in range(0, len(dataset), CHUNK):
-        found.update(np.ascontiguousarray(dataset[start : start + CHUNK]).data)
-    return found
+def _sums_of(file: h5py.File, names: Sequence[str]) -> Sums:
+    """Of what a file holds, chunk by chunk: HDF5 reads a whole one for any part of it."""
+    sums = {name: hashlib.sha256() for name in names}
+    with aside() as do_aside:
+        for name, found in sums.items():
+            dataset = file[name]  # opened one after the other: HDF5 keeps up to a MiB of each that is open
+            for chunk in dataset.iter_chunks() if len(dataset) else ():
+                do_aside(partial(found.update, np.ascontiguousarray(dataset[chunk]).data))
+    return sums
 
 
 def _fill_training(
@@ -376,24 +390,31 @@ def _fill_training(
         for name, side, dtype in ((takes, shape.side, np.float32), ("high", shape.patch, np.uint8))
     }
     sums = {name: hashlib.sha256() for name in columns}
-    count = 0
-    todo = [(scale, path) for scale in shape.scales for path in paths]
-    for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
-        planes = degrade(images.read(path), scale, shape.degradation)
-        if planes.reference.ndim != 2 + len(channels):
-            msg = f"{path} is grey, and patches were to be RGB. Name a protocol that makes grey images RGB."
-            raise InputError(msg)
-        inputs = take_patches(getattr(planes, takes), patch=shape.side, stride=shape.stride // shape.ratio)
-        high = take_patches(planes.reference, patch=shape.patch, stride=shape.stride)
-        for name, values in ((takes, inputs), ("high", high)):
-            columns[name].resize(count + len(values), axis=0)
-            columns[name][count:] = values
+
+    def add(patches: dict[str, ndarray], scale: int) -> None:
+        for name, values in patches.items():
             digest.update(np.ascontiguousarray(values).data)
             sums[name].update(np.ascontiguousarray(values).data)
         # Which scale a patch is of was once stored, too, and belongs to the digest that runs are named by.
-        digest.update(np.full(len(high), scale, np.uint8).data)
-        count += len(high)
-        check()
+        digest.update(np.full(len(patches["high"]), scale, np.uint8).data)
+
+    count = 0
+    todo = [(scale, path) for scale in shape.scales for path in paths]
+    with aside() as do_aside:
+        for scale, path in track(todo, f"cutting {shape.set} into patches", total=len(todo)):
+            planes = degrade(images.read(path), scale, shape.degradation)
+            if planes.reference.ndim != 2 + len(channels):
+                msg = f"{path} is grey, and patches were to be RGB. Name a protocol that makes grey images RGB."
+                raise InputError(msg)
+            inputs = take_patches(getattr(planes, takes), patch=shape.side, stride=shape.stride // shape.ratio)
+            high = take_patches(planes.reference, patch=shape.patch, stride=shape.stride)
+            patches = {takes: inputs, "high": high}
+            do_aside(partial(add, patches, scale))
+            for name, values in patches.items():
+                columns[name].resize(count + len(values), axis=0)
+                columns[name][count:] = values
+            count += len(high)
+            check()
     return digest.hexdigest(), sums
 
 
@@ -401,15 +422,22 @@ def _fill_evaluation(
     file: h5py.File, shape: EvaluationShape, paths: Sequence[Path], check: Callable[[], None]
 ) -> tuple[str, Sums]:
     digest, sums = hashlib.sha256(), {}
-    for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
-        group = file.create_group(f"images/{number:04}")
-        group.attrs["name"] = path.name
-        digest.update(path.name.encode())
-        for name, plane in degrade(images.read(path), shape.scale, shape.degradation)._asdict().items():
-            group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
+
+    def add(image: str, group: str, planes: Planes) -> None:
+        digest.update(image.encode())
+        for name, plane in planes._asdict().items():
             digest.update(np.ascontiguousarray(plane).data)
-            sums[f"{group.name}/{name}"] = hashlib.sha256(np.ascontiguousarray(plane).data)
-        check()
+            sums[f"{group}/{name}"] = hashlib.sha256(np.ascontiguousarray(plane).data)
+
+    with aside() as do_aside:
+        for number, path in enumerate(track(paths, f"degrading {shape.set} x{shape.scale}", total=len(paths))):
+            planes = degrade(images.read(path), shape.scale, shape.degradation)
+            group = file.create_group(f"images/{number:04}")
+            group.attrs["name"] = path.name
+            do_aside(partial(add, path.name, str(group.name), planes))
+            for name, plane in planes._asdict().items():
+                group.create_dataset(name, data=plane, chunks=plane.shape, fletcher32=True)
+            check()
     return digest.hexdigest(), sums
 
 

@@ -1,10 +1,7 @@
 """From the store to the engine: batches in the order of an epoch, whether the store fits in memory or not."""
 
 import math
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,20 +15,7 @@ from srrepro.errors import InputError
 from srrepro.hardware import Hardware
 from srrepro.protocols.protocol import Protocol
 
-T = TypeVar("T")
 Batch = tuple[Float32[Tensor, "n c h h"], UInt8[Tensor, "n c p p"]]
-
-
-def ahead(batches: Iterator[T]) -> Generator[T, None, None]:
-    """The same, each made while the one before it is in use; close it, and the one under way is the last."""
-    with ThreadPoolExecutor(1, "feed", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        upcoming = pool.submit(next, batches, None)
-        try:
-            while (batch := upcoming.result()) is not None:
-                upcoming = pool.submit(next, batches, None)
-                yield batch
-        finally:
-            del upcoming  # an exception in it holds this frame, and would keep all that was read alive
 
 
 def sent(tensor: Tensor, device: str) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from srrepro.aside import ahead
 from srrepro.data.stores import Example, prepare_training
 from srrepro.errors import InputError, OutOfTime, Stopped
 from srrepro.evaluation.measure import TestSet, mean_psnr
@@ -27,7 +28,7 @@ from srrepro.training import carry, checkpoint
 from srrepro.training.carry import Stretch
 from srrepro.training.deadline import NEVER, Deadline
 from srrepro.training.engine import Engine
-from srrepro.training.feed import Course, ahead
+from srrepro.training.feed import Course
 from srrepro.training.following import following
 from srrepro.training.portions import Table, portions
 from srrepro.training.run import Run

@@ -1,9 +1,6 @@
 """Batches come in the order of the epoch, and are the same whether the store fits in memory or is streamed."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from threading import Event
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,7 +15,7 @@ from srrepro.hardware import PLAIN, Hardware
 from srrepro.protocols.named import MATLAB_Y
 from srrepro.protocols.protocol import Protocol
 from srrepro.training import feed as feeding
-from srrepro.training.feed import Course, Feed, ahead
+from srrepro.training.feed import Course, Feed
 
 SHAPE = TrainingShape(set="tiny", scales=(2, 3), patch=9, stride=6)
 LABEL, BATCH = 5, 7
@@ -142,40 +139,6 @@ def test_a_batch_does_not_keep_its_window(folder: DataFolder) -> None:
     feed.begin_epoch(order_of(feed.count, 0))
     for part in feed.take(1):
         assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
-
-
-def test_the_next_batch_is_made_while_one_is_in_use() -> None:
-    made = [Event() for _ in range(4)]
-
-    def batches() -> Iterator[int]:
-        for number, event in enumerate(made):
-            event.set()
-            yield number
-
-    used = []
-    for number in ahead(batches()):
-        assert made[min(number + 1, 3)].wait(timeout=60)
-        used.append(number)
-    assert used == [0, 1, 2, 3]
-
-
-def test_no_thread_is_left_when_the_batches_are_closed() -> None:
-    with closing(ahead(iter(range(4)))) as batches:
-        next(batches)
-        assert any(thread.name.startswith("feed") for thread in threading.enumerate())
-    assert not any(thread.name.startswith("feed") for thread in threading.enumerate())
-
-
-def test_what_goes_wrong_ahead_is_not_lost() -> None:
-    def batches() -> Iterator[int]:
-        yield 0
-        msg = "the store is damaged"
-        raise InputError(msg)
-
-    making = ahead(batches())
-    assert next(making) == 0
-    with pytest.raises(InputError, match="the store is damaged"):
-        next(making)
 
 
 def test_memory_for_less_than_a_batch_is_refused(folder: DataFolder) -> None:
