@@ -2,7 +2,7 @@
 
     python bench/vdsr_curves.py results/choices docs/figures/vdsr-curves.svg
 
-Depth 10, x2, Set5; needs matplotlib (`pip install -e ".[report]"`).
+Depth 10, x2, Set5; seeds beside the first are dotted. Needs matplotlib (`pip install -e ".[report]"`).
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt  # noqa: E402 (after the backend is chosen)
 
 SHOWN = {
     "code": ("#b35900", "the code as it is"),
-    "code, four images": ("#0b6e4f", "with four mirror images"),
+    "code, four images": ("#0b6e4f", "with four mirror images (dotted: seeds 1, 2)"),
     "code, eight images": ("#7b3fa0", "with eight images"),
     "code, 291 images": ("#2166ac", "on 291 images"),
 }
@@ -37,10 +37,17 @@ def main(place: Path, figure: Path) -> None:
         theirs = theirs[theirs["epoch"] <= EPOCHS]
         panel.plot(theirs["epoch"], theirs["psnr_db"], color="black", linewidth=2.5, label="the authors' figure")
         for reading, (colour, label) in SHOWN.items():
-            curve = ours[(ours["reading"] == reading) & (ours["initial_lr"] == rate) & (ours["seed"] == 0)]
-            curve = curve[(curve["network"] == "residual") & (curve["epoch"] <= EPOCHS)]
-            if len(curve):
-                panel.plot(curve["epoch"], curve["psnr_db"], color=colour, linewidth=1.5, label=label)
+            curves = ours[(ours["reading"] == reading) & (ours["initial_lr"] == rate) & (ours["epoch"] <= EPOCHS)]
+            for seed, curve in curves[curves["network"] == "residual"].groupby("seed"):
+                first = seed == 0
+                panel.plot(
+                    curve["epoch"],
+                    curve["psnr_db"],
+                    color=colour,
+                    linewidth=1.5 if first else 0.8,
+                    linestyle="-" if first else ":",
+                    label=label if first else None,
+                )
         panel.set_title(f"initial learning rate {rate:g}", loc="left", fontsize=12)
         panel.set_ylabel("Set5 ×2, dB")
         panel.grid(color="#dddddd")
