@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt  # noqa: E402 (after the backend is chosen)
 
 SHOWN = {
     "code": ("#b35900", "the code as it is"),
-    "code, four images": ("#0b6e4f", "with four mirror images (dotted: seeds 1, 2)"),
+    "code, four images": ("#0b6e4f", "with four mirror images"),
     "code, eight images": ("#7b3fa0", "with eight images"),
     "code, 291 images": ("#2166ac", "on 291 images"),
 }
@@ -46,7 +46,7 @@ def main(place: Path, figure: Path) -> None:
                     color=colour,
                     linewidth=1.5 if first else 0.8,
                     linestyle="-" if first else ":",
-                    label=label if first else None,
+                    label={0: label, 1: f"{label}, other seeds"}.get(seed),
                 )
         panel.set_title(f"initial learning rate {rate:g}", loc="left", fontsize=12)
         panel.set_ylabel("Set5 ×2, dB")
